@@ -1,0 +1,12 @@
+"""The rig: the contract between recorder, training and the running graph. Imports nothing of ours but `timeline`."""
+
+from .compare import Difference, differences
+from .load import RigError, load, parse
+from .reasons import Hold, Reason, Refusal
+from .schema import Arm, Camera, Gripper, Pose, Rig
+from .spaces import ActionSpace
+
+__all__ = [
+    "ActionSpace", "Arm", "Camera", "Difference", "Gripper", "Hold", "Pose", "Reason", "Refusal", "Rig", "RigError",
+    "differences", "load", "parse",
+]  # fmt: skip

@@ -1,0 +1,11 @@
+"""The strict pydantic base of everything that is read from a rig file or a bundle."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Strict(BaseModel):
+    """Immutable; unknown fields, NaN and infinity are errors, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,117 @@
+"""Reads a rig file and says, when it is wrong: file, field, value, what is allowed, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from .schema import Rig
+
+
+class RigError(ValueError):
+    """A rig file that cannot be used; the message names every wrong field."""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML where naming a key twice (two cameras called `front`) is an error instead of the last one winning."""
+
+
+def _mapping_without_repeats(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: dict[Any, int] = {}
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"'{key}' is named twice here (first on line {seen[key]}); give the second another name",
+                problem_mark=key_node.start_mark,
+            )
+        seen[key] = key_node.start_mark.line + 1
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
+
+
+def load(path: Path | str) -> Rig:
+    """The rig in the YAML file `path`; its URDF path is made absolute. Raises RigError."""
+    path = Path(path)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # a SafeLoader
+    except OSError as error:
+        raise RigError(f"{path}: cannot be read ({error.strerror}); rigs that ship are in config/rigs/") from error
+    except yaml.YAMLError as error:
+        raise RigError(f"{path}: {error}") from error
+    if not isinstance(document, dict):
+        raise RigError(f"{path}: holds {type(document).__name__}, a rig file is a mapping of fields")
+    rig = parse(document, str(path))
+    urdf = (path.parent / rig.arm.urdf).resolve()
+    if not urdf.is_file():
+        raise RigError(f"{path}: arm.urdf: no file {urdf}; the path is relative to the rig file")
+    return rig.model_copy(update={"arm": rig.arm.model_copy(update={"urdf": urdf})})
+
+
+def parse(document: dict[str, Any], source: str) -> Rig:
+    """The rig in an already read document; `source` names it in errors. Raises RigError."""
+    try:
+        return Rig.model_validate(document)
+    except ValidationError as error:
+        lines = [f"{source}: {_describe(detail)}" for detail in error.errors()]
+        raise RigError("\n".join(lines)) from error
+
+
+def _describe(detail: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "(rig)"
+    if detail["type"] == "extra_forbidden":
+        return f"{field}: unknown field (value {detail['input']!r}); {_allowed_here(detail['loc'])}"
+    if detail["type"] == "missing":
+        return f"{field}: missing; add it"
+    message = detail["msg"].removeprefix("Value error, ")
+    value = detail["input"]
+    shown = "" if isinstance(value, dict | BaseModel) else f" is {value!r}"
+    return f"{field}{shown}: {message}{_unit_hint(field, value)}"
+
+
+def _allowed_here(location: tuple[int | str, ...]) -> str:
+    """What the mapping that holds the unknown field may hold, the likeliest first."""
+    names = _fields_at(location[:-1])
+    likely = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
+    meant = f"did you mean {likely[0]}? " if likely else ""
+    return f"{meant}allowed: {', '.join(names)}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] | None = Rig
+    for part in location:
+        field = model.model_fields.get(str(part)) if model else None
+        if field is None:
+            continue  # the key of a dict of models: its value's model was already entered
+        model = _model_in(field.annotation)
+    return list(model.model_fields) if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model inside Optional[...] or dict[..., ...], if there is one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found:
+            return found
+    return None
+
+
+def _unit_hint(field: str, value: object) -> str:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return ""
+    if "_rad" in field and abs(value) > 6.30:
+        return f". Degrees? {value} degrees is {value * 0.017453292519943295:.4f} in this unit"
+    if ("_m" in field or "_m_" in field) and abs(value) > 5.0:
+        return f". Millimetres? {value} mm is {value / 1000:.4f} m"
+    if field.endswith("_s") and abs(value) > 10.0:
+        return f". Milliseconds? {value} ms is {value / 1000:.4f} s"
+    return ""

@@ -1,0 +1,65 @@
+"""Named reasons why the stack refuses to act or holds the arm.
+
+A refusal is a value, not an exception: it travels unchanged from the place that noticed it to the log,
+`/diagnostics`, `/arm/mode`, the trial's result and the page. This module owns the names and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """What was noticed. The value is what is printed and published."""
+
+    # consent and operator
+    NOT_ENGAGED = "not_engaged"
+    SHADOW = "shadow"
+    STOP_PRESSED = "stop_pressed"
+    # observation
+    WAITING_FOR_DATA = "waiting_for_data"
+    STALE_IMAGE = "stale_image"
+    STALE_JOINT_STATE = "stale_joint_state"
+    STAMP_IN_FUTURE = "stamp_in_future"
+    STAMP_BACKWARDS = "stamp_backwards"
+    IMAGE_GEOMETRY = "image_geometry"
+    IMAGE_ENCODING = "image_encoding"
+    CAMERAS_APART = "cameras_apart"
+    OTHER_BUNDLE = "other_bundle"
+    # chunk
+    CHUNK_NOT_FINITE = "chunk_not_finite"
+    CHUNK_CHANNELS = "chunk_channels"
+    CHUNK_TOO_OLD = "chunk_too_old"
+    CHUNK_TIMES = "chunk_times"
+    CHUNK_JUMP = "chunk_jump"
+    CHUNK_EXHAUSTED = "chunk_exhausted"
+    # arm
+    COMMAND_NOT_FINITE = "command_not_finite"
+    JOINT_LIMIT = "joint_limit"
+    STEP_LIMIT = "step_limit"
+    WORKSPACE = "workspace"
+    UNREACHABLE = "unreachable"
+    FOLLOWING_ERROR = "following_error"
+    JOINT_STATE_FROZEN = "joint_state_frozen"
+    JOINT_STATE_INVALID = "joint_state_invalid"
+    CONTROL_STALLED = "control_stalled"
+    # graph
+    CLOCK_STOPPED = "clock_stopped"
+    PEER_LOST = "peer_lost"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why something was not produced: a reason to count and a sentence to read (values and limits in it)."""
+
+    reason: Reason
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class Hold(Refusal):
+    """Why the arm decelerates to rest and stays there."""
