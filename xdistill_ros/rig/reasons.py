@@ -17,6 +17,11 @@ class Reason(StrEnum):
     NOT_ENGAGED = "not_engaged"
     SHADOW = "shadow"
     STOP_PRESSED = "stop_pressed"
+    LATCHED = "latched"
+    CONSENT_LAPSED = "consent_lapsed"
+    DEAD_MAN = "dead_man"
+    ARM_MOVING = "arm_moving"
+    HOME_REACHED = "home_reached"
     # observation
     WAITING_FOR_DATA = "waiting_for_data"
     STALE_IMAGE = "stale_image"
@@ -32,12 +37,17 @@ class Reason(StrEnum):
     CHUNK_CHANNELS = "chunk_channels"
     CHUNK_TOO_OLD = "chunk_too_old"
     CHUNK_TIMES = "chunk_times"
+    CHUNK_ROTATION = "chunk_rotation"
     CHUNK_JUMP = "chunk_jump"
     CHUNK_EXHAUSTED = "chunk_exhausted"
     # arm
     COMMAND_NOT_FINITE = "command_not_finite"
+    COMMAND_SHAPE = "command_shape"
     JOINT_LIMIT = "joint_limit"
+    VELOCITY_LIMIT = "velocity_limit"
+    ACCELERATION_LIMIT = "acceleration_limit"
     STEP_LIMIT = "step_limit"
+    TCP_SPEED = "tcp_speed"
     WORKSPACE = "workspace"
     UNREACHABLE = "unreachable"
     FOLLOWING_ERROR = "following_error"
@@ -46,6 +56,7 @@ class Reason(StrEnum):
     CONTROL_STALLED = "control_stalled"
     # graph
     CLOCK_STOPPED = "clock_stopped"
+    CLOCK_BACKWARDS = "clock_backwards"
     PEER_LOST = "peer_lost"
 
 

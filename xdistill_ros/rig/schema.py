@@ -103,6 +103,12 @@ class Safety(Strict):
     clock_stopped_s: Annotated[float, Field(gt=0.0, le=5.0)] = Field(
         default=0.5, description="steady-clock time that ROS time may stand still"
     )
+    consent_lapse_s: Annotated[float, Field(gt=0.0, le=10.0)] = Field(
+        default=1.0, description="how long the arm may hold for want of a target before it must be engaged again"
+    )
+    command_step_rad: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=0.3, description="a joint command farther than this from the last is a fault, not a wish to be clamped"
+    )
 
 
 class Arm(Strict):
@@ -200,6 +206,12 @@ class Policy(Strict):
     action_space: ActionSpace
     merge: Literal["latest", "ensemble", "rtc"] = Field(
         default="latest", description="how overlapping chunks become one motion"
+    )
+    ensemble_decay_s: Annotated[float, Field(gt=0.0, le=10.0)] = Field(
+        default=0.3, description="merge ensemble: a chunk older by this weighs 1/e of the newest"
+    )
+    crossfade_s: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=0.1, description="merge ensemble and rtc: how long a new chunk takes to gain its full weight"
     )
     max_chunk_age_s: Annotated[float, Field(gt=0.0, le=10.0)] = Field(
         description="oldest newest-observation time of a chunk that is still merged"
