@@ -7,7 +7,7 @@ stopped: complete lines are kept, a line torn by the kill is cut off.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -69,32 +69,37 @@ class ResultsError(ValueError):
 class ResultsLog:
     """An append-only file of results. One writer at a time; readers may look on while it grows.
 
-    Raises ResultsError when the file holds anything but results, or results of another provenance: a bundle
-    that changed half-way would otherwise be counted with the old one.
+    `provenance` is what each task is about to be run with. Raises ResultsError when the file holds anything but
+    results, or results of one of these tasks with another provenance: a bundle that changed half-way would
+    otherwise be counted with the old one.
     """
 
-    def __init__(self, path: Path | str, provenance: Provenance) -> None:
+    def __init__(self, path: Path | str, provenance: Mapping[str, Provenance]) -> None:
         self.path = Path(path)
-        self.provenance = provenance
+        self.provenance = dict(provenance)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.mended_bytes = _cut_torn_line(self.path)
         self.results = read(self.path)
         for result in self.results:
-            if result.provenance != provenance:
-                raise ResultsError(
-                    f"{self.path}: holds results of {result.provenance}, this run is {provenance}; "
-                    "write to another file, or finish that run with its own bundle and software"
-                )
+            self._check(result, self.provenance.get(result.task, result.provenance))
 
     def append(self, result: TrialResult) -> None:
-        """Write one result; it is on the disk when this returns."""
-        if result.provenance != self.provenance:
-            raise ResultsError(f"{self.path}: result of {result.provenance} in a log of {self.provenance}")
+        """Write one result; it is on the disk when this returns. Raises ResultsError for a foreign provenance."""
+        if result.task not in self.provenance:
+            raise ResultsError(f"{self.path}: {result.trial}: opened for {', '.join(self.provenance)}, not this task")
+        self._check(result, self.provenance[result.task])
         with self.path.open("ab") as file:
             file.write(result.model_dump_json().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self.results.append(result)
+
+    def _check(self, result: TrialResult, expected: Provenance) -> None:
+        if result.provenance != expected:
+            raise ResultsError(
+                f"{self.path}: {result.trial} was run with ({result.provenance}), this run is ({expected}); "
+                "write to another file, or finish the old one with its own bundle and software"
+            )
 
     def remaining(self, trials: Iterable[Trial]) -> list[Trial]:
         """Those of `trials` that have no result yet, in their order."""
