@@ -1,0 +1,13 @@
+"""The arm: consent, kinematics, tracking, the safety envelope and command interfaces. No ROS in here."""
+
+from .command import Command
+from .controller import Controller, TickResult
+from .interfaces import ForwardPosition, JointTrajectoryMessage, JointTrajectoryStream, TrajectoryPoint, interface_for
+from .kinematics import Kinematics
+from .modes import Mode
+from .record import CommandedActions
+
+__all__ = [
+    "Command", "CommandedActions", "Controller", "ForwardPosition", "JointTrajectoryMessage", "JointTrajectoryStream",
+    "Kinematics", "Mode", "TickResult", "TrajectoryPoint", "interface_for",
+]  # fmt: skip
