@@ -1,0 +1,279 @@
+"""The base of every node: lifecycle, autostart, parameters, work gate, diagnostics, named stop reasons, signals.
+
+A subclass lists its `tunables` and fills in `configure`, `activate`, `deactivate` and `report`. It creates its
+publishers, subscriptions, services and timers in `configure` through the methods here; all of them are destroyed on
+clean-up, and none of them calls back unless the node is active. A mistake that the operator can mend (a rig that
+does not parse, a bundle of another rig) leaves the node unconfigured with the sentence on /diagnostics; any other
+exception ends the process, so that its supervisor starts a fresh one.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from xdistill_ros import rig as rigs
+from xdistill_ros.rig import Reason, Refusal, Rig
+
+from .health import Health
+from .tunables import Tunable, declare
+
+DIAGNOSTICS_PERIOD_S = 0.5
+
+
+class StopReason(StrEnum):
+    """Why a node's process ended; logged as it ends."""
+
+    INTERRUPTED = "interrupted (SIGINT)"
+    TERMINATED = "asked to end (SIGTERM)"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class SetupRefused(Exception):
+    """Configuration that cannot be used; the message is for the operator."""
+
+
+class GraphNode(LifecycleNode):
+    """A node of the graph; see the module's docstring."""
+
+    tunables: ClassVar[tuple[Tunable, ...]] = ()
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()  # further errors that are worded for the operator
+    rig: Rig
+
+    _common: ClassVar[tuple[Tunable, ...]] = (
+        Tunable("rig", "", "rig file (YAML)", read_only=True),
+        Tunable("autostart", True, "configure and activate when the process starts", read_only=True),
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        declare(self, self._common + self.tunables)
+        self.health = Health(name)
+        self.active = False
+        self.stopping: Future = Future()
+        self._release: list[Callable[[], Any]] = []
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # by the steady clock: diagnostics go on when /clock stands still, and say so
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
+
+    # ---- what a subclass fills in
+
+    def configure(self) -> None:
+        """Creates what the node works with; `self.rig` is loaded. Raises SetupRefused or one of `refusals`."""
+
+    def activate(self) -> None:
+        """Starts work."""
+
+    def deactivate(self) -> None:
+        """Ends work; called before clean-up and at the end of the process."""
+
+    def report(self) -> dict[str, str]:
+        """More values for /diagnostics."""
+        return {}
+
+    # ---- entities that live from configure to clean-up
+
+    def publisher(self, kind: type, topic: str, qos: QoSProfile) -> Any:
+        """A publisher that is destroyed on clean-up."""
+        made = self.create_publisher(kind, topic, qos)
+        self._release.append(partial(self.destroy_publisher, made))
+        return made
+
+    def subscribe(
+        self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile, lost: str | None = None
+    ) -> None:
+        """Calls `callback(message)` or `callback(message, info)` while active.
+
+        `lost` names the publishing node: its silence (the lease of `qos`) becomes a PEER_LOST refusal.
+        """
+        events = SubscriptionEventCallbacks(
+            liveliness=partial(self._liveliness, topic, lost) if lost else None, use_default_callbacks=False
+        )
+        made = self.create_subscription(kind, topic, self._gated(callback), qos, event_callbacks=events)
+        self._release.append(partial(self.destroy_subscription, made))
+
+    def serve(self, kind: type, name: str, callback: Callable[..., Any]) -> None:
+        """A service; `callback(request, response) -> response` also answers while inactive."""
+        made = self.create_service(kind, name, callback)
+        self._release.append(partial(self.destroy_service, made))
+
+    def every(self, seconds: float, callback: Callable[[], None], *, steady: bool = False) -> None:
+        """Calls back every `seconds` of ROS time, or of the steady clock, while active."""
+        made = self.create_timer(seconds, self._gated(callback), clock=self._steady if steady else None)
+        self._release.append(partial(self.destroy_timer, made))
+
+    def when_released(self, callback: Callable[[], Any]) -> None:
+        """Something else to undo on clean-up."""
+        self._release.append(callback)
+
+    # ---- saying what goes on
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Counts a refusal, shows it on /diagnostics and logs it when its reason is a new one."""
+        if self.health.refuse(refusal):
+            self.get_logger().warning(str(refusal))
+            self.publish_diagnostics()
+
+    def accept(self) -> None:
+        """What was refused works again."""
+        if self.health.accept():
+            self.get_logger().info("works again")
+            self.publish_diagnostics()
+
+    def peer_lost(self, topic: str, peer: str) -> None:
+        """A publisher's process fell silent. A subclass may do more."""
+        self.refuse(Refusal(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"))
+
+    def now_ns(self) -> int:
+        """ROS time."""
+        return self.get_clock().now().nanoseconds
+
+    def value(self, name: str) -> Any:
+        """A parameter's value."""
+        return self.get_parameter(name).value
+
+    def publish_diagnostics(self) -> None:
+        """One status on /diagnostics."""
+        state = "active" if self.active else self._state_machine.current_state[1]
+        message = DiagnosticArray(status=[self.health.status(state, self.report() if self.active else {})])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def finish(self, reason: StopReason) -> None:
+        """Ends the process in an orderly way; may be called from any thread."""
+        if not self.stopping.done():
+            self.stopping.set_result(reason)
+
+    # ---- transitions
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the rig and calls `configure`; a worded mistake leaves the node unconfigured."""
+        try:
+            self.rig = rigs.load(Path(self.value("rig")))
+            self.health.hardware_id = self.rig.name
+            self.configure()
+        except (rigs.RigError, SetupRefused, *self.refusals) as error:
+            self._free()
+            self.health.fault(str(error))
+            self.get_logger().error(str(error))
+            self.publish_diagnostics()
+            return TransitionCallbackReturn.FAILURE
+        except BaseException:
+            self.get_logger().fatal(traceback.format_exc())  # rclpy would swallow it
+            self.finish(StopReason.FAILED)
+            raise
+        self.health.fault(None)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Opens the work gate."""
+        self.active = True
+        self.activate()
+        self.publish_diagnostics()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Closes the work gate."""
+        self.active = False
+        self.deactivate()
+        self.health.accept()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Destroys what `configure` made."""
+        self._free()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends work and destroys everything."""
+        if self.active:
+            self.active = False
+            self.deactivate()
+        self._free()
+        return super().on_shutdown(state)
+
+    # ---- inside
+
+    def _free(self) -> None:
+        while self._release:
+            self._release.pop()()
+
+    def _gated(self, callback: Callable[..., None]) -> Callable[..., None]:
+        if callback.__code__.co_argcount - 1 == 2:  # rclpy looks at the signature, so keep the two apart
+
+            def with_info(message: Any, info: Any) -> None:
+                if self.active:
+                    callback(message, info)
+
+            return with_info
+
+        def gated(*arguments: Any) -> None:
+            if self.active:
+                callback(*arguments)
+
+        return gated
+
+    def _liveliness(self, topic: str, peer: str, event: Any) -> None:
+        if self.active and event.alive_count == 0 and event.alive_count_change < 0:
+            self.peer_lost(topic, peer)
+
+
+def run(node_type: Callable[[], GraphNode]) -> int:
+    """The body of every node's `main`: spins until a signal or `finish`; the process's exit status."""
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    node = node_type()
+    _listen_for_signals(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    if node.value("autostart") and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()
+    executor.spin_until_future_complete(node.stopping)
+    reason = node.stopping.result()
+    node.get_logger().info(f"ends: {reason.value}")
+    node.trigger_shutdown()
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.shutdown()
+    return 1 if reason is StopReason.FAILED else 0
+
+
+def _listen_for_signals(node: GraphNode) -> None:
+    """SIGINT and SIGTERM end the node in an orderly way; a second one changes nothing (supervisors escalate).
+
+    rclpy's own handlers shut the context down first, and then the bridge could not send the commands that bring the
+    arm to rest. Python's handlers run only once the executor's wait returns; the wake-up descriptor is written at
+    once, whichever thread the signal comes to.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+    def listen() -> None:
+        with writer:
+            received = reader.recv(1)[0]
+            node.finish(StopReason.INTERRUPTED if received == signal.SIGINT else StopReason.TERMINATED)
+            threading.Event().wait()  # the descriptor stays open as long as the process
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()

@@ -1,0 +1,201 @@
+"""Between ROS messages and the value types of the other rooms. A message that cannot be used becomes a Refusal.
+
+Owns shapes, encodings and names on the wire; judges no ages and no motion. Stamps are int nanoseconds of ROS time.
+"""
+
+from __future__ import annotations
+
+import array
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Float64MultiArray, Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from xdistill_ros.policy.chunk import Chunk
+from xdistill_ros.rig import Camera, Reason, Refusal, Rig
+from xdistill_ros.rig.poses import pose_matrix, quaternion_from_rotation, rotation_from_quaternion
+from xdistill_ros.timeline.state import ArmState
+
+_SECOND = 1_000_000_000
+
+
+def to_ns(stamp: Time | Duration) -> int:
+    """Nanoseconds of a stamp or a duration."""
+    return stamp.sec * _SECOND + stamp.nanosec
+
+
+def to_stamp(time_ns: int) -> Time:
+    """A stamp of ROS time."""
+    return Time(sec=time_ns // _SECOND, nanosec=time_ns % _SECOND)
+
+
+def to_duration(time_ns: int) -> Duration:
+    """A duration, which may be negative: `sec` is rounded down, `nanosec` is never negative."""
+    return Duration(sec=time_ns // _SECOND, nanosec=time_ns % _SECOND)
+
+
+def image_message(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
+    """rgb8 Image of uint8 RGB pixels (H, W, 3)."""
+    height, width, _ = pixels.shape
+    message = Image(height=height, width=width, encoding="rgb8", step=width * 3)
+    message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame_id
+    message.data = _bytes(pixels)
+    return message
+
+
+def info_message(camera: Camera, header: Header) -> CameraInfo:
+    """CameraInfo of a pinhole camera without distortion, for the image with this header."""
+    view = camera.intrinsics
+    return CameraInfo(
+        header=header,
+        width=camera.width_px,
+        height=camera.height_px,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[view.fx_px, 0.0, view.cx_px, 0.0, view.fy_px, view.cy_px, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[view.fx_px, 0.0, view.cx_px, 0.0, 0.0, view.fy_px, view.cy_px, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def pixels_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint8] | Refusal:
+    """The pixels (H, W, 3) of a camera's image, or why it is not that camera's image."""
+    if message.encoding != "rgb8":
+        return Refusal(
+            Reason.IMAGE_ENCODING, f"{camera}: encoding is '{message.encoding}', allowed is 'rgb8'; set the driver to it"
+        )
+    height, width = wanted.height_px, wanted.width_px
+    if (message.width, message.height) != (width, height):
+        return Refusal(
+            Reason.IMAGE_GEOMETRY,
+            f"{camera}: image is {message.width}x{message.height}, the rig's camera is {width}x{height}; "
+            "set the driver to that size",
+        )
+    if message.step != 3 * width or len(message.data) != 3 * width * height:
+        return Refusal(
+            Reason.IMAGE_GEOMETRY,
+            f"{camera}: {len(message.data)} bytes in rows of {message.step}, {width}x{height} rgb8 has "
+            f"{3 * width * height} in rows of {3 * width}",
+        )
+    return np.frombuffer(message.data, np.uint8).reshape(height, width, 3)
+
+
+def feature_message(feature: NDArray[np.float32], stamp_ns: int, frame_id: str) -> Image:
+    """32FC1 Image of one row: a feature vector (F,)."""
+    message = Image(height=1, width=feature.size, encoding="32FC1", step=4 * feature.size)
+    message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame_id
+    message.data = _bytes(np.ascontiguousarray(feature, np.float32))
+    return message
+
+
+def feature_of(message: Image, camera: str, frame_id: str) -> NDArray[np.float32] | Refusal:
+    """The feature vector (F,), or why it is none of this bundle's; `frame_id` is `<camera>@<bundle hash>`."""
+    if message.header.frame_id != frame_id:
+        return Refusal(
+            Reason.OTHER_BUNDLE,
+            f"{camera}: features are from '{message.header.frame_id}', this sampler's bundle needs '{frame_id}'; "
+            "configure encoder and sampler with the same bundle",
+        )
+    if message.encoding != "32FC1" or message.height != 1 or len(message.data) != 4 * message.width:
+        return Refusal(
+            Reason.IMAGE_ENCODING,
+            f"{camera}: features are {message.encoding} {message.height}x{message.width} in {len(message.data)} bytes, "
+            "allowed is one row of 32FC1",
+        )
+    return np.frombuffer(message.data, np.float32)
+
+
+def _bytes(values: NDArray[np.uint8] | NDArray[np.float32]) -> array.array[int]:
+    """The buffer as the array.array that rosidl takes without looking at each element."""
+    data = array.array("B")
+    data.frombytes(memoryview(values).cast("B"))
+    return data
+
+
+def chunk_message(chunk: Chunk, channels: Sequence[str], base_frame: str) -> JointTrajectory:
+    """JointTrajectory of a chunk: header stamp = newest observation, `time_from_start` = each action's time."""
+    message = JointTrajectory(joint_names=list(channels))
+    message.header.stamp, message.header.frame_id = to_stamp(chunk.observation_ns), base_frame
+    message.points = [
+        JointTrajectoryPoint(
+            positions=action.tolist(), time_from_start=to_duration(int(time_ns) - chunk.observation_ns)
+        )
+        for time_ns, action in zip(chunk.times_ns, chunk.actions, strict=True)
+    ]
+    return message
+
+
+def chunk_of(message: JointTrajectory, channels: Sequence[str]) -> Chunk | Refusal:
+    """The chunk in a message, or why it has the wrong shape. What the numbers mean is judged where it is merged."""
+    if tuple(message.joint_names) != tuple(channels):
+        return Refusal(
+            Reason.CHUNK_CHANNELS, f"channels are {list(message.joint_names)}, the rig's are {list(channels)}"
+        )
+    for index, point in enumerate(message.points):
+        if len(point.positions) != len(channels):
+            return Refusal(
+                Reason.CHUNK_CHANNELS, f"action {index} has {len(point.positions)} values for {len(channels)} channels"
+            )
+    if not message.points:
+        return Refusal(Reason.CHUNK_TIMES, "the chunk holds no action")
+    observation_ns = to_ns(message.header.stamp)
+    times = [observation_ns + to_ns(point.time_from_start) for point in message.points]
+    actions = np.array([point.positions for point in message.points], np.float64)
+    return Chunk(observation_ns, np.array(times, np.int64), actions)
+
+
+def state_message(state: ArmState, rig: Rig) -> JointState:
+    """JointState as a driver sends it: the arm's joints, then the gripper's opening width."""
+    message = JointState(name=[*rig.arm.joint_names, rig.gripper.joint])
+    message.header.stamp = to_stamp(state.stamp_ns)
+    message.position = [*state.positions.tolist(), state.gripper_width_m]
+    message.velocity = [*state.velocities.tolist(), 0.0]
+    return message
+
+
+def state_of(message: JointState, rig: Rig) -> ArmState | Refusal:
+    """The arm's state by joint name (a driver may order or add joints as it likes), or what is missing in it."""
+    names = list(message.name)
+    if len(message.position) != len(names) or len(message.velocity) not in (0, len(names)):
+        return Refusal(
+            Reason.JOINT_STATE_INVALID,
+            f"{len(names)} names, {len(message.position)} positions, {len(message.velocity)} velocities",
+        )
+    missing = [name for name in (*rig.arm.joint_names, rig.gripper.joint) if name not in names]
+    if missing:
+        return Refusal(Reason.JOINT_STATE_INVALID, f"no {', '.join(missing)} among {', '.join(names)}")
+    order = [names.index(name) for name in rig.arm.joint_names]
+    positions = np.array([message.position[index] for index in order])
+    velocities = np.array([message.velocity[index] for index in order]) if message.velocity else np.zeros(len(order))
+    width = message.position[names.index(rig.gripper.joint)]
+    if not (np.isfinite(positions).all() and np.isfinite(velocities).all() and math.isfinite(width)):
+        return Refusal(Reason.JOINT_STATE_INVALID, f"not finite: {positions.tolist()}, {velocities.tolist()}, {width}")
+    return ArmState(to_ns(message.header.stamp), positions, velocities, width)
+
+
+def pose_message(pose: NDArray[np.float64], stamp_ns: int, frame_id: str) -> PoseStamped:
+    """PoseStamped of a homogeneous matrix (4, 4)."""
+    message = PoseStamped()
+    message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame_id
+    place, turn = message.pose.position, message.pose.orientation
+    place.x, place.y, place.z = pose[:3, 3].tolist()
+    turn.w, turn.x, turn.y, turn.z = quaternion_from_rotation(pose[:3, :3]).tolist()
+    return message
+
+
+def pose_of(message: PoseStamped) -> NDArray[np.float64]:
+    """Homogeneous matrix (4, 4). Raises ValueError for a quaternion of zeros."""
+    place, turn = message.pose.position, message.pose.orientation
+    rotation = rotation_from_quaternion(np.array([turn.w, turn.x, turn.y, turn.z]))
+    return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
+
+
+def values_message(values: Sequence[float] | NDArray[np.float64]) -> Float64MultiArray:
+    """Float64MultiArray for a forward_command_controller."""
+    return Float64MultiArray(data=[float(value) for value in values])

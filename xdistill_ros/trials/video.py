@@ -1,0 +1,94 @@
+"""Films a trial: H.264 in an mp4, as browsers play it. Needs PyAV, which the `sim` extra brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdistill_ros.rig import Camera
+
+from .overlay import Outcome, Pixels, Preview, caption, draw_preview
+from .schedule import Trial
+
+LAST_FRAME_S = 1.5
+
+
+class TrialVideo:
+    """One mp4 under way. It has its final name only once `close` has been called.
+
+    Frames keep their own times: `stamp_ns` is world time, so a world that runs slowly plays at its own speed.
+    """
+
+    def __init__(self, path: Path | str, trial: Trial, camera: Camera, open_width_m: float) -> None:
+        import av  # 0.1 s, and absent where nothing is filmed
+
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._unfinished = self.path.with_suffix(".part")
+        self._trial = trial
+        self._camera = camera
+        self._open_width_m = open_width_m
+        self._first_ns: int | None = None
+        self._last_ms = -1
+        self._last: Pixels | None = None
+        self._av = av
+        self._container: Any = av.open(str(self._unfinished), "w", format="mp4", options={"movflags": "+faststart"})
+        self._stream: Any = None
+
+    def add(
+        self,
+        pixels: Pixels,
+        stamp_ns: int,
+        mode: str,
+        preview: Preview | None = None,
+        parent_pose: NDArray[np.float64] | None = None,
+    ) -> None:
+        """One frame (H, W, 3) RGB exposed at `stamp_ns`; one that is not newer than the last is left out.
+
+        `mode` is what `/arm/mode` says. `parent_pose` (4, 4): see `projection.optical_pose`.
+        """
+        if self._first_ns is None:
+            self._first_ns = stamp_ns
+        time_ms = (stamp_ns - self._first_ns) // 1_000_000
+        if time_ms <= self._last_ms:
+            return
+        if preview is not None:
+            pixels = draw_preview(pixels, preview, self._camera, self._open_width_m, parent_pose)
+        self._last = pixels
+        self._write(caption(pixels, self._trial, time_ms / 1000, mode), time_ms)
+
+    def close(self, outcome: Outcome) -> Path | None:
+        """Show the outcome on the last frame for a while and finish the file; its path, none without a frame."""
+        if self._last is not None:
+            last_s = self._last_ms / 1000
+            shown = caption(self._last, self._trial, last_s, "", outcome)
+            self._write(shown, self._last_ms + 50)
+            self._write(shown, self._last_ms + int(LAST_FRAME_S * 1000))
+            self._container.mux(self._stream.encode())
+        self._container.close()
+        if self._last is None:
+            self._unfinished.unlink()
+            return None
+        return self._unfinished.rename(self.path)
+
+    def _write(self, framed: Pixels, time_ms: int) -> None:
+        even = framed[: framed.shape[0] // 2 * 2, : framed.shape[1] // 2 * 2]  # 4:2:0 halves the colour planes
+        if self._stream is None:
+            self._stream = self._open_stream(width=even.shape[1], height=even.shape[0])
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        frame.pts = time_ms
+        frame.time_base = self._stream.codec_context.time_base
+        self._container.mux(self._stream.encode(frame))
+        self._last_ms = time_ms
+
+    def _open_stream(self, width: int, height: int) -> Any:
+        from fractions import Fraction
+
+        stream = self._container.add_stream("libx264", rate=20)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.options = {"preset": "veryfast", "crf": "27"}
+        return stream
