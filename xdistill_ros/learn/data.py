@@ -120,4 +120,6 @@ def commanded(recording: Recording, times_ns: NDArray[np.int64]) -> Array:
     Neighbouring commands lie a grid step apart at most, so that interpolated rotation rows are re-orthonormalised
     (`policy.actions` does it) without a visible difference from slerp.
     """
-    return np.stack([np.interp(times_ns, recording.action_ns, channel) for channel in recording.actions.T], axis=1)
+    since = recording.action_ns[0]  # float64 cannot tell today's nanoseconds apart
+    times, known = (times_ns - since).astype(float), (recording.action_ns - since).astype(float)
+    return np.stack([np.interp(times, known, channel) for channel in recording.actions.T], axis=1)
