@@ -9,6 +9,7 @@ exception ends the process, so that its supervisor starts a fresh one.
 
 from __future__ import annotations
 
+import inspect
 import signal
 import socket
 import sys
@@ -223,7 +224,7 @@ class GraphNode(LifecycleNode):
             self._release.pop()()
 
     def _gated(self, callback: Callable[..., None]) -> Callable[..., None]:
-        if callback.__code__.co_argcount - 1 == 2:  # rclpy looks at the signature, so keep the two apart
+        if len(inspect.signature(callback).parameters) == 2:  # rclpy looks at the signature: keep the two apart
 
             def with_info(message: Any, info: Any) -> None:
                 if self.active:
@@ -261,7 +262,7 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     """The body of every node's `main`: spins until a signal or `finish`; the process's exit status."""
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
-    _listen_for_signals(node)
+    listening = _listen_for_signals(node)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     if node.value("autostart") and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -273,15 +274,16 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     executor.shutdown()
     node.destroy_node()
     rclpy.shutdown()
+    listening.close()
     return 1 if reason is StopReason.FAILED else 0
 
 
-def _listen_for_signals(node: GraphNode) -> None:
+def _listen_for_signals(node: GraphNode) -> socket.socket:
     """SIGINT and SIGTERM end the node in an orderly way; a second one changes nothing (supervisors escalate).
 
     rclpy's own handlers shut the context down first, and then the bridge could not send the commands that bring the
     arm to rest. Python's handlers run only once the executor's wait returns; the wake-up descriptor is written at
-    once, whichever thread the signal comes to.
+    once, whichever thread the signal comes to. Returns the socket whose closing ends the listening.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -289,10 +291,11 @@ def _listen_for_signals(node: GraphNode) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 
-    def listen() -> None:
-        with writer:
-            received = reader.recv(1)[0]
-            node.finish(StopReason.INTERRUPTED if received == signal.SIGINT else StopReason.TERMINATED)
-            threading.Event().wait()  # the descriptor stays open as long as the process
+    def listen(finish: Callable[[StopReason], None]) -> None:
+        with reader:
+            received = reader.recv(1)
+        if received:
+            finish(StopReason.INTERRUPTED if received[0] == signal.SIGINT else StopReason.TERMINATED)
 
-    threading.Thread(target=listen, name="signals", daemon=True).start()
+    threading.Thread(target=listen, args=(node.finish,), name="signals", daemon=True).start()
+    return writer
