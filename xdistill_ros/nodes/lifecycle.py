@@ -10,6 +10,7 @@ exception ends the process, so that its supervisor starts a fresh one.
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -36,7 +37,6 @@ from .health import Health
 from .tunables import Tunable, declare
 
 DIAGNOSTICS_PERIOD_S = 0.5
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 class StopReason(StrEnum):
@@ -239,15 +239,10 @@ class GraphNode(LifecycleNode):
 
 
 def run(node_type: Callable[[], GraphNode]) -> int:
-    """The body of every node's `main`: spins until a signal or `finish`; the process's exit status.
-
-    Signals are taken by a thread of their own. rclpy's handlers would shut the context down first, and then the
-    bridge could not send the commands that bring the arm to rest.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before any thread exists, so that all inherit it
+    """The body of every node's `main`: spins until a signal or `finish`; the process's exit status."""
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
-    threading.Thread(target=_await_signals, args=(node,), name="signals", daemon=True).start()
+    _listen_for_signals(node)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     if node.value("autostart") and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -262,7 +257,23 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     return 1 if reason is StopReason.FAILED else 0
 
 
-def _await_signals(node: GraphNode) -> None:
-    received = signal.sigwait(_SIGNALS)
-    node.finish(StopReason.INTERRUPTED if received == signal.SIGINT else StopReason.TERMINATED)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # a second signal ends the process at once
+def _listen_for_signals(node: GraphNode) -> None:
+    """SIGINT and SIGTERM end the node in an orderly way; a second one changes nothing (supervisors escalate).
+
+    rclpy's own handlers shut the context down first, and then the bridge could not send the commands that bring the
+    arm to rest. Python's handlers run only once the executor's wait returns; the wake-up descriptor is written at
+    once, whichever thread the signal comes to.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+    def listen() -> None:
+        with writer:
+            received = reader.recv(1)[0]
+            node.finish(StopReason.INTERRUPTED if received == signal.SIGINT else StopReason.TERMINATED)
+            threading.Event().wait()  # the descriptor stays open as long as the process
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()

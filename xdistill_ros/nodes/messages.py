@@ -13,8 +13,8 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Float64MultiArray
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from xdistill_ros.policy.chunk import Chunk
@@ -47,6 +47,21 @@ def image_message(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Im
     message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame_id
     message.data = _bytes(pixels)
     return message
+
+
+def info_message(camera: Camera, header: Header) -> CameraInfo:
+    """CameraInfo of a pinhole camera without distortion, for the image with this header."""
+    view = camera.intrinsics
+    return CameraInfo(
+        header=header,
+        width=camera.width_px,
+        height=camera.height_px,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[view.fx_px, 0.0, view.cx_px, 0.0, view.fy_px, view.cy_px, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[view.fx_px, 0.0, view.cx_px, 0.0, 0.0, view.fy_px, view.cy_px, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
 
 
 def pixels_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint8] | Refusal:

@@ -44,3 +44,8 @@ def latched(lease: bool = True) -> QoSProfile:
     """What a late joiner needs (mode, success): reliable, transient-local."""
     more = _LEASE if lease else {}
     return _profile(1, ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL, **more)
+
+
+def clock() -> QoSProfile:
+    """/clock, as rclpy's own subscription asks for it."""
+    return _profile(1, ReliabilityPolicy.RELIABLE)

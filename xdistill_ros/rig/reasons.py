@@ -31,7 +31,10 @@ class Reason(StrEnum):
     IMAGE_GEOMETRY = "image_geometry"
     IMAGE_ENCODING = "image_encoding"
     CAMERAS_APART = "cameras_apart"
+    FRAME_MISSING = "frame_missing"
     OTHER_BUNDLE = "other_bundle"
+    # sampler
+    SAMPLER_TOO_SLOW = "sampler_too_slow"
     # chunk
     CHUNK_NOT_FINITE = "chunk_not_finite"
     CHUNK_CHANNELS = "chunk_channels"

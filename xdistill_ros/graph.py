@@ -1,0 +1,132 @@
+"""Which processes make up which graph, as plain data.
+
+Owns the one list: `xdistill up` turns it into processes under a supervisor, the launch files turn it into launch_ros
+actions, and neither keeps a list of its own. Imports no ROS and starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from xdistill_ros import resources
+from xdistill_ros.rig import Rig
+
+Value = bool | int | float | str
+GraphName = Literal["policy", "sim", "demo"]
+GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo")
+PACKAGE = "xdistill_ros"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One node in a process of its own."""
+
+    executable: str
+    """Module in `xdistill_ros.nodes` and, installed by ament, executable in lib/xdistill_ros."""
+    parameters: Mapping[str, Value]
+    remappings: Mapping[str, str] = field(default_factory=dict)
+    restart: bool = True
+    """Start it again when it ends; it then comes up as at first, the bridge holding."""
+    ends_graph: bool = False
+    """The graph has done its work when this process ends, with its exit status."""
+
+    @property
+    def name(self) -> str:
+        """The node's name in ROS."""
+        return self.executable
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What to start, and the environment that every process of it must have."""
+
+    name: GraphName
+    processes: tuple[Process, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may choose when starting a graph. Both ways of starting offer exactly these."""
+
+    rig: Path
+    bundle: Path | None = None
+    """Bundle folder; None takes the one that ships for the (first) task."""
+    task: str = "move_cube"
+    """The simulated task; the demo takes several, separated by commas."""
+    condition: str = "id"
+    """`id`, or a variant's name; the demo takes several, separated by commas."""
+    seed: int = 100_000
+    """The first trial's seed."""
+    trials: int = 4
+    """Trials for each task and condition of the demo."""
+    output: Path = Path("outputs/demo")
+    """Where the demo's results, videos and report go."""
+    shadow: bool = False
+    """Everything runs, nothing moves."""
+    domain: int | None = None
+    """ROS domain id instead of the rig's."""
+
+
+def build(name: GraphName, rig: Rig, options: Options) -> Graph:
+    """The processes and environment of graph `name` for `rig`, which is loaded from `options.rig`."""
+    parts = {
+        "policy": (_policy,),
+        "sim": (_sim,),
+        "demo": (_sim, _policy, _trial),
+    }[name]
+    common = {"rig": str(options.rig.resolve()), "use_sim_time": rig.simulation is not None}
+    processes = tuple(process for part in parts for process in part(common, options))
+    return Graph(name, processes, environment(rig, options.domain))
+
+
+def environment(rig: Rig, domain: int | None = None) -> dict[str, str]:
+    """What every process of a rig's graph, and every tool that looks at it, needs in its environment."""
+    profile = str(resources.config("fastdds.xml"))
+    return {
+        "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,  # Fast DDS 3 (Kilted) and newer
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # Fast DDS 2 (Jazzy)
+        "ROS_DOMAIN_ID": str(rig.ros_domain_id if domain is None else domain),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        # each process has one loop; threads of BLAS would only spin on the cores that the others need
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _first(names: str) -> str:
+    return names.split(",")[0]
+
+
+def _bundle(options: Options) -> str:
+    return str((options.bundle or resources.models() / _first(options.task)).resolve())
+
+
+def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    with_bundle = {**common, "bundle": _bundle(options)}
+    return (
+        Process("encoder_node", with_bundle),
+        Process("sampler_node", with_bundle),
+        Process("arm_bridge_node", {**common, "shadow": options.shadow}),
+    )
+
+
+def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    scene = {"task": _first(options.task), "condition": _first(options.condition), "seed": options.seed}
+    return (Process("sim_node", {**common, **scene, "use_sim_time": False}),)  # it is the clock
+
+
+def _trial(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    plan = {
+        "tasks": options.task,
+        "conditions": options.condition,
+        "trials": options.trials,
+        "first_seed": options.seed,
+        "bundles": str(options.bundle.resolve().parent if options.bundle else resources.models()),
+        "output": str(options.output.resolve()),
+    }
+    return (Process("trial_node", {**common, **plan}, restart=False, ends_graph=True),)

@@ -1,0 +1,189 @@
+"""The simulated table as a node, standing exactly where the hardware would: cameras, joint states, the arm's own
+command topics; and what only a simulation has: /clock, reset and success.
+
+Three threads. The world's steps through time and publishes clock and states; the renderer's owns the OpenGL context,
+draws and publishes the frames; the executor's takes commands and services. A world that must wait for the renderer
+runs slower, and /clock with it. What happens on the table is `sim/`'s.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Bool, Float64MultiArray
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from . import messages, qos
+from .lifecycle import GraphNode, SetupRefused, run
+from .pace import Pace
+from .tunables import Tunable
+
+if TYPE_CHECKING:
+    from xdistill_ros.sim.world import Frame, World
+
+_FRAMES_WAITING = 4  # beyond this the renderer is behind and the world waits for it
+
+
+class SimNode(GraphNode):
+    """See the module's docstring."""
+
+    tunables: ClassVar[tuple[Tunable, ...]] = (
+        Tunable("task", "move_cube", "what /sim/reset puts on the table"),
+        Tunable("condition", "id", "`id`, or the name of a variant outside the training distribution"),
+        Tunable("seed", 0, "start that /sim/reset draws", 0, 2**31 - 1),
+        Tunable("time_limit_s", 0.0, "set by /sim/reset: the task's time limit, world seconds"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("sim_node")
+
+    def configure(self) -> None:
+        """Builds the world and everything a driver would offer."""
+        if self.rig.simulation is None:
+            raise SetupRefused(f"rig {self.rig.name} has no `simulation` section: it describes hardware")
+        self._world = self._new_world()
+        self._lock = threading.Lock()  # guards the world
+        self._work: queue.Queue[Frame | None] = queue.Queue()
+        self._ticks = self.publisher(Clock, "/clock", qos.clock())
+        self._states = self.publisher(JointState, "/joint_states", qos.stream())
+        self._success = self.publisher(Bool, "/sim/success", qos.latched())
+        self._images = {
+            name: self.publisher(Image, f"/{name}/color/image_raw", qos.stream()) for name in self.rig.cameras
+        }
+        self._infos = {
+            name: self.publisher(CameraInfo, f"/{name}/color/camera_info", qos.stream()) for name in self.rig.cameras
+        }
+        arm = self.rig.arm.interface
+        if arm.kind == "forward_position":
+            self.subscribe(Float64MultiArray, arm.topic, self._on_positions, qos.command())
+        else:
+            self.subscribe(JointTrajectory, arm.topic, self._on_trajectory, qos.command())
+        self.subscribe(Float64MultiArray, self.rig.gripper.topic, self._on_gripper, qos.command())
+        self.serve(Trigger, "/sim/reset", self._on_reset)
+        self._announce()
+
+    def activate(self) -> None:
+        """Time begins to pass."""
+        self._running = threading.Event()
+        self._running.set()
+        self._threads = [
+            threading.Thread(target=self._live, name="world"),
+            threading.Thread(target=self._draw, name="renderer"),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def deactivate(self) -> None:
+        """Time stands still."""
+        self._running.clear()
+        for thread in self._threads:
+            thread.join()
+
+    def report(self) -> dict[str, str]:
+        """How fast the world runs."""
+        return {"real_time_factor": f"{self._pace.factor:.3f}", "time_s": f"{self._world.time_ns * 1e-9:.3f}"}
+
+    # ---- the world's thread
+
+    def _live(self) -> None:
+        simulation = self.rig.simulation
+        assert simulation is not None
+        step_s = 1.0 / simulation.clock_rate_hz
+        self._pace = Pace(step_s, simulation.real_time_factor)
+        succeeded = False
+        while self._running.is_set():
+            self._pace.wait()
+            while self._work.qsize() > _FRAMES_WAITING and self._running.is_set():
+                time.sleep(0.001)  # the renderer is behind: the world waits
+            with self._lock:
+                self._world.advance(step_s)
+                state, success = self._world.arm_state(), self._world.success()
+                for frame in self._world.frames_due():
+                    self._work.put(frame)
+            self._ticks.publish(Clock(clock=messages.to_stamp(state.stamp_ns)))
+            self._states.publish(messages.state_message(state, self.rig))
+            if success != succeeded:
+                succeeded = success
+                self._success.publish(Bool(data=success))
+        self._work.put(None)
+
+    # ---- the renderer's thread
+
+    def _draw(self) -> None:
+        world = self._world
+        while (frame := self._work.get()) is not None:
+            if world is not self._world:  # another task: its model needs a context of its own
+                world.close()
+                world = self._world
+            began_s = time.monotonic()
+            pixels = frame.pixels
+            self.health.took("render", time.monotonic() - began_s)
+            message = messages.image_message(pixels, frame.exposure_ns, f"{frame.camera}_optical")
+            self.health.took("capture", (self._world.time_ns - frame.exposure_ns) * 1e-9)
+            self._images[frame.camera].publish(message)
+            self._infos[frame.camera].publish(
+                messages.info_message(self.rig.cameras[frame.camera], message.header)
+            )
+            self.health.count(f"frames.{frame.camera}")
+            self._work.task_done()
+        self._work.task_done()
+        world.close()
+
+    # ---- the executor's thread
+
+    def _on_positions(self, message: Float64MultiArray) -> None:
+        with self._lock:
+            taken = self._world.receive_joint_command(message.data)
+        self.health.count("commands" if taken else "commands_ignored")
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        with self._lock:
+            taken = self._world.receive_joint_command(messages.trajectory_of(message))
+        self.health.count("commands" if taken else "commands_rejected")
+
+    def _on_gripper(self, message: Float64MultiArray) -> None:
+        if len(message.data) == 1:
+            with self._lock:
+                self._world.receive_gripper(message.data[0])
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        seed, condition = self.value("seed"), self.value("condition")
+        try:
+            world = self._world if self.value("task") == self._world.task.name else self._new_world()
+            with self._lock:
+                self._work.join()  # frames of the old scene are drawn from it before it goes
+                world.time_ns = self._world.time_ns
+                world.reset(seed, condition)
+                self._world = world
+        except ValueError as error:  # no such task or condition: the old scene stays
+            response.message = str(error)
+            return response
+        self._announce()
+        response.success, response.message = True, f"{world.task.name} / {condition} / {seed}"
+        return response
+
+    def _new_world(self) -> World:
+        from xdistill_ros.sim.world import World  # MuJoCo takes a while to import
+
+        try:
+            return World(self.rig, self.value("task"), self.value("condition"), self.value("seed"))
+        except ValueError as error:
+            raise SetupRefused(str(error)) from error
+
+    def _announce(self) -> None:
+        self.set_parameters([Parameter("time_limit_s", value=float(self._world.task.time_limit_s))])
+        self._success.publish(Bool(data=False))
+
+
+main = partial(run, SimNode)
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,124 @@
+"""A trained policy on disk, verified before anything runs: checksums, the rig, and once parity with its reference.
+
+Reading is here, and writing, so that the two cannot drift apart. Training writes through `write`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from xdistill_ros.rig import Rig, differences
+
+from . import parity
+from .manifest import BUNDLE_FILES, FORMAT_VERSION, MANIFEST, BundleError, Manifest, dump, parse
+
+SHARED = "shared"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. `Bundle.load` makes one."""
+
+    path: Path
+    """The bundle's folder."""
+    manifest: Manifest
+    encoder_path: Path
+    hash: str
+    """Short content hash of manifest and files: names this very policy on topics and in results."""
+
+    @classmethod
+    def load(cls, path: Path | str, rig: Rig) -> Bundle:
+        """The bundle in folder `path`, if it is intact and fits the running `rig`. Raises BundleError otherwise.
+
+        The first load on a machine also runs it and compares with its reference outputs (some seconds); the result
+        is remembered by content in the user's cache folder.
+        """
+        bundle = cls.read(Path(path))
+        found = differences(bundle.manifest.rig, rig)
+        if found:
+            lines = "\n".join(f"{bundle.path}: {difference}" for difference in found)
+            raise BundleError(f"the bundle does not fit the rig {rig.name}:\n{lines}")
+        parity.check_once(bundle)
+        return bundle
+
+    @classmethod
+    def read(cls, path: Path) -> Bundle:
+        """The bundle in folder `path` with its checksums verified, for whatever rig. Raises BundleError."""
+        source = path / MANIFEST
+        try:
+            text = source.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{source}: cannot be read ({error.strerror}); a bundle is a folder with it") from error
+        manifest = parse(text, source)
+        for name, sha256 in manifest.files.items():
+            _verify(path / name, sha256)
+        encoder = encoder_path(path, manifest.encoder.sha256)
+        _verify(encoder, manifest.encoder.sha256)
+        # The manifest holds every file's hash, so its own hash stands for all of them.
+        return cls(path, manifest, encoder, hashlib.sha256(text).hexdigest()[:12])
+
+    def frame_id(self, camera: str) -> str:
+        """What the features of `camera` carry as `frame_id`, so that no other bundle takes them."""
+        return f"{camera}@{self.hash}"
+
+
+def write(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes) -> Path:
+    """Writes a bundle into `folder` (its encoder into `folder/../shared`) and returns `folder`.
+
+    `fields` are the manifest's but `format_version` and `files`; `encoder` needs only `feature_dim`. `files` are
+    the contents of `BUNDLE_FILES` by name. Raises BundleError when they do not make a valid bundle.
+    """
+    if set(files) != set(BUNDLE_FILES):
+        raise BundleError(f"{folder}: got files {sorted(files)}, a bundle has {sorted(BUNDLE_FILES)}")
+    encoder_hash = hashlib.sha256(encoder).hexdigest()
+    checksums = {name: hashlib.sha256(files[name]).hexdigest() for name in BUNDLE_FILES}
+    entry = {**fields["encoder"], "sha256": encoder_hash}
+    try:
+        manifest = Manifest.model_validate(
+            {**fields, "format_version": FORMAT_VERSION, "encoder": entry, "files": checksums}
+        )
+    except ValidationError as error:
+        raise BundleError(f"{folder}: {error}") from error
+    shared = folder.parent / SHARED / _encoder_name(encoder_hash)
+    shared.parent.mkdir(parents=True, exist_ok=True)
+    shared.write_bytes(encoder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / MANIFEST).write_bytes(dump(manifest))  # last: a folder without it is no bundle
+    return folder
+
+
+def encoder_path(folder: Path, sha256: str) -> Path:
+    """Where the encoder of the bundle in `folder` lies: shared with its neighbours, or in the folder itself."""
+    name = _encoder_name(sha256)
+    places = (folder.resolve().parent / SHARED / name, folder / name)
+    for place in places:
+        if place.is_file():
+            return place
+    raise BundleError(
+        f"{folder}: its encoder {name} is in neither {places[0].parent} nor the bundle's folder; copy it there"
+    )
+
+
+def _encoder_name(sha256: str) -> str:
+    return f"{sha256[:16]}.onnx"
+
+
+def _verify(path: Path, sha256: str) -> None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); copy the bundle anew") from error
+    if found != sha256:
+        raise BundleError(
+            f"{path}: SHA-256 is {found[:16]}..., the manifest says {sha256[:16]}...; "
+            "the file was damaged or changed: copy the bundle anew"
+        )

@@ -1,0 +1,68 @@
+"""How a scene looks: colours of the task's materials, table top, lights. Never changes geometry or physics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import mujoco
+import numpy as np
+
+from . import textures
+
+RGB = tuple[float, float, float]
+TABLE_MATERIAL = "table"
+LIGHTS = ("key_light", "fill_light")
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Two directional lights and what comes from everywhere. Directions point the way the light travels."""
+
+    key_direction: tuple[float, float, float] = (-0.35, 0.35, -0.87)
+    key_rgb: RGB = (0.62, 0.61, 0.58)
+    fill_direction: tuple[float, float, float] = (0.5, -0.6, -0.6)
+    fill_rgb: RGB = (0.20, 0.21, 0.24)
+    ambient_rgb: RGB = (0.34, 0.34, 0.35)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A whole appearance. `paint` maps the task's material names to colours, each in [0, 1]."""
+
+    paint: dict[str, RGB] = field(default_factory=dict)
+    table: str = textures.NOMINAL
+    table_tint: RGB = (1.0, 1.0, 1.0)
+    lighting: Lighting = Lighting()
+
+
+def apply(model: mujoco.MjModel, look: Look) -> None:
+    """Makes `model` look so; what is drawn next shows it. Raises KeyError for a material or table unknown here."""
+    for name, rgb in look.paint.items():
+        model.mat_rgba[model.material(name).id, :3] = rgb
+    table = model.material(TABLE_MATERIAL).id
+    model.mat_texid[table, mujoco.mjtTextureRole.mjTEXROLE_RGB] = model.texture(f"table_{look.table}").id
+    model.mat_rgba[table, :3] = look.table_tint
+    lighting = look.lighting
+    parts = zip(
+        LIGHTS, (lighting.key_direction, lighting.fill_direction), (lighting.key_rgb, lighting.fill_rgb), strict=True
+    )
+    for name, direction, rgb in parts:
+        light = model.light(name)
+        light.dir[:] = np.array(direction) / np.linalg.norm(direction)
+        light.diffuse[:] = rgb
+        light.specular[:] = 0.3 * np.array(rgb)
+    model.vis.headlight.ambient[:] = lighting.ambient_rgb
+
+
+def everyday(look: Look, rng: np.random.Generator) -> Look:
+    """The small differences between two recordings of one day: brightness and colour of the light, in distribution."""
+    light = look.lighting
+    key = np.clip(np.array(light.key_rgb) * rng.uniform(0.95, 1.05) * rng.uniform(0.98, 1.02, 3), 0, 1)
+    ambient = np.clip(np.array(light.ambient_rgb) * rng.uniform(0.95, 1.05), 0, 1)
+    return replace(look, lighting=replace(light, key_rgb=rgb(key), ambient_rgb=rgb(ambient)))
+
+
+def rgb(values: np.ndarray) -> RGB:
+    """Three floats as a plain tuple."""
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue

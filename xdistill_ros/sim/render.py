@@ -1,0 +1,57 @@
+"""Pictures of a model, fast on a software renderer: no shadows, no reflections, no multisampling."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from xdistill_ros.rig import Rig
+
+from . import gl
+
+Pixels = NDArray[np.uint8]
+_SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
+
+
+class Painter:
+    """Renders the rig's cameras of one model. Owns an OpenGL context: close it, or use it in a `with`.
+
+    A context belongs to the thread that made it. `scale` renders smaller pictures of the same view.
+    """
+
+    def __init__(self, rig: Rig, model: mujoco.MjModel, scale: float = 1.0) -> None:
+        gl.require()
+        self._model = model
+        self._option = mujoco.MjvOption()
+        self._option.sitegroup[:] = 0
+        sizes = {name: (round(c.height_px * scale), round(c.width_px * scale)) for name, c in rig.cameras.items()}
+        model.vis.global_.offwidth = max(width for _, width in sizes.values())
+        model.vis.global_.offheight = max(height for height, _ in sizes.values())
+        self._by_size: dict[tuple[int, int], mujoco.Renderer] = {}
+        for size in sizes.values():
+            if size not in self._by_size:
+                self._by_size[size] = mujoco.Renderer(model, *size, max_geom=400)
+        self._renderers = {name: self._by_size[size] for name, size in sizes.items()}
+        for renderer in self._by_size.values():
+            for flag in _SLOW:
+                renderer.scene.flags[flag] = False
+
+    def paint(self, data: mujoco.MjData, camera: str) -> Pixels:
+        """What `camera` sees of `data`, (H, W, 3) uint8 RGB. Positions in `data` must be up to date (mj_forward)."""
+        renderer = self._renderers[camera]
+        renderer.update_scene(data, camera, self._option)
+        return renderer.render()
+
+    def close(self) -> None:
+        """Frees the OpenGL contexts."""
+        for renderer in self._by_size.values():
+            renderer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

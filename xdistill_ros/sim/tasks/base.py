@@ -1,0 +1,90 @@
+"""What a task is: things on the table, where they may start, when it is done, and how a person would do it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from ..looks import RGB
+from ..motion import Waypoint
+from ..table import Table
+
+Array = NDArray[np.float64]
+Placement = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Ranges that a placement is drawn from: x, y in metres, yaw and others in radians, base frame."""
+
+    ranges: Mapping[str, tuple[float, float]]
+
+    def draw(self, rng: np.random.Generator) -> Placement:
+        """A uniform draw of every range."""
+        return {name: float(rng.uniform(low, high)) for name, (low, high) in self.ranges.items()}
+
+    def contains(self, placement: Placement, names: tuple[str, ...] = ("x", "y")) -> bool:
+        """Whether the named values lie inside."""
+        return all(self.ranges[name][0] <= placement[name] <= self.ranges[name][1] for name in names)
+
+
+def draw_between(inner: Region, outer: Region, rng: np.random.Generator) -> Placement:
+    """A draw from `outer` whose x, y lie outside `inner`: the ring around the region of the demonstrations."""
+    while True:
+        placement = outer.draw(rng)
+        if not inner.contains(placement):
+            return placement
+
+
+class Task(ABC):
+    """One task. To add one: a module in `sim/tasks/` whose `TASK` is an instance of a subclass of this.
+
+    region: the in-distribution starts. outer: bounds of the ring that the variant `position` draws from.
+    anywhere: still wider, for the renderings that an encoder is distilled on.
+    paint: nominal colour of each material the task uses. recolours: what the variant `colour` paints instead.
+    object_body: what is placed, and what the variant `perturbation` moves.
+    """
+
+    name: ClassVar[str]
+    instruction: ClassVar[str]
+    time_limit_s: ClassVar[float]
+    region: ClassVar[Region]
+    outer: ClassVar[Region]
+    anywhere: ClassVar[Region]
+    paint: ClassVar[Mapping[str, RGB]]
+    recolours: ClassVar[tuple[Mapping[str, RGB], ...]]
+    object_body: ClassVar[str]
+
+    @abstractmethod
+    def build(self, spec: mujoco.MjSpec) -> None:
+        """Adds the task's bodies; its materials exist already."""
+
+    @abstractmethod
+    def arrange(self, table: Table, placement: Placement) -> None:
+        """Puts the task's things at a placement, at rest."""
+
+    @abstractmethod
+    def anchor(self, table: Table) -> Array:
+        """The upright frame (4, 4) on the object that waypoints are given in."""
+
+    @abstractmethod
+    def waypoints(self, table: Table, rng: np.random.Generator) -> list[Waypoint]:
+        """How a person would do it this time, from home; `rng` draws the variation."""
+
+    @abstractmethod
+    def achieved(self, table: Table) -> bool:
+        """Whether the scene is at this instant as wanted and calm; success is this, held for a while."""
+
+    @abstractmethod
+    def state(self, table: Table) -> dict[str, Array]:
+        """The task's privileged state: named arrays, base frame; those named `point.*` are (3,) positions."""
+
+    @abstractmethod
+    def occupied(self, placement: Placement) -> list[tuple[float, float, float]]:
+        """Circles (x, y, radius) in metres that distractors keep out of."""
