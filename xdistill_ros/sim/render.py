@@ -43,7 +43,8 @@ class Painter:
         """What `camera` sees of `data`, (H, W, 3) uint8 RGB. Positions in `data` must be up to date (mj_forward)."""
         renderer = self._renderers[camera]
         renderer.update_scene(data, camera, self._option)
-        return renderer.render()
+        pixels: Pixels = renderer.render()
+        return pixels
 
     def close(self) -> None:
         """Frees the OpenGL contexts."""
