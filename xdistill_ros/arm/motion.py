@@ -19,8 +19,8 @@ from .tracker import Tracker
 
 Array = NDArray[np.float64]
 
-# Going home is nobody's task: half of what the joints may do is fast enough.
-_HOME_SHARE = 0.5
+# Going home is nobody's task: a part of what the joints may do is fast enough, and keeps the TCP's speed limit.
+_HOME_SHARE = 0.3
 _HOME_TOLERANCE_RAD = 1e-3
 
 
@@ -33,7 +33,6 @@ class Motion:
         self._aim = Aim(rig, self.kinematics)
         self._tracker = Tracker(rig)
         self._home = np.array(rig.arm.home_rad)
-        self._home_speed = _HOME_SHARE * np.array([joint.velocity_rad_s for joint in rig.arm.joints.values()])
         self._in_step = False
 
     @property
@@ -67,10 +66,10 @@ class Motion:
     def go_home(self, now_ns: int) -> Checked | Hold:
         """One tick on a straight line in joint space to the rig's home."""
         self._keep_in_step()
-        return self._pursue(self._aim.towards(self._home, self._home_speed), now_ns)
+        return self._pursue(Goal(self._home, np.zeros_like(self._home)), now_ns, _HOME_SHARE)
 
-    def _pursue(self, goal: Goal, now_ns: int) -> Checked | Hold:
-        wish = self._tracker.step(goal.positions, goal.velocities)
+    def _pursue(self, goal: Goal, now_ns: int, speed_share: float = 1.0) -> Checked | Hold:
+        wish = self._tracker.step(goal.positions, goal.velocities, speed_share)
         if isinstance(wish, Hold):
             return wish
         checked = self.envelope.check(wish.positions, now_ns, wish.velocities)
