@@ -62,10 +62,16 @@ class Aim:
             return Goal(np.clip(target.joints, *self._reach), velocity)
         assert target.pose is not None, "a target has a pose or joints"
         pose, twist = self._inside(target.pose, target.velocity)
+        step = self._converge(pose)
+        velocities = _common(self._kinematics.velocity_of(twist, self._reference), step / self._dt_s)
+        return self._apart(pose) or Goal(self._reference, velocities)
+
+    def _converge(self, pose: Array) -> Array:
+        """Moves the reference towards `pose` and says by how much (J,)."""
         within_s = _STEP_TICKS * self._dt_s
         step = within_s * self._kinematics.velocity_towards(pose, self._reference, within_s)
         self._reference = np.clip(self._reference + step, *self._reach)
-        return self._apart(pose) or Goal(self._reference, self._kinematics.velocity_of(twist, self._reference))
+        return step
 
     def _inside(self, pose: Array, twist: Array | None) -> tuple[Array, Array]:
         """`pose` moved into the workspace, and its twist without what would lead out of it."""
@@ -85,3 +91,12 @@ class Aim:
             return None
         sentence = f"the arm gets no nearer to its target than {distance:.3f} m and {angle:.2f} rad"
         return Hold(Reason.UNREACHABLE, sentence)
+
+
+def _common(wished: Array, actual: Array) -> Array:
+    """Of two velocities (J,) the smaller one where they agree in direction, else none.
+
+    A reference that is stuck, out of reach, stands still whatever the target's velocity; one that jumps does not move
+    on at the speed of the jump.
+    """
+    return np.where(wished * actual > 0.0, np.sign(wished) * np.minimum(np.abs(wished), np.abs(actual)), 0.0)

@@ -313,14 +313,12 @@ class Controller:
         """One tick of motion, or of braking and why."""
         if isinstance(target, Hold):
             return self._motion.brake(time_ns), target
-        moved = self._motion.go_home(time_ns) if target is None else self._motion.follow(target, time_ns)
-        if isinstance(moved, Hold):
-            return self._motion.brake(time_ns), moved
-        if moved.hold is not None:
-            self._consent.end(moved.hold)
+        checked, hold = self._motion.go_home(time_ns) if target is None else self._motion.follow(target, time_ns)
+        if checked.hold is not None:
+            self._consent.end(checked.hold)
         elif target is None and self._motion.is_home:
             self._consent.end(Hold(Reason.HOME_REACHED, "the arm is home; engage to go on"))
-        return moved, moved.hold
+        return checked, hold
 
     def _count_wanting(self, hold: Hold | None) -> None:
         """Consent lapses when there was nothing to follow for too long; waiting for the first chunk is not that."""
