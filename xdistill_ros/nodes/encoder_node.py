@@ -34,4 +34,3 @@ class EncoderNode(GraphNode):
 
     def __init__(self) -> None:
         super().__init__("encoder_node")
-

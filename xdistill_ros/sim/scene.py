@@ -108,5 +108,3 @@ def _add_distractors(spec: mujoco.MjSpec) -> None:
         body.add_freejoint(name=f"distractor{index}")
         spec.add_material(name=f"distractor{index}", rgba=[*colour, 1.0], specular=0.15)
         body.add_geom(type=shape, size=list(size), material=f"distractor{index}", mass=0.15, **WORLD_CONTACT)
-
-
