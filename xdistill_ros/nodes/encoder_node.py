@@ -36,8 +36,6 @@ class EncoderNode(GraphNode):
 
     def __init__(self) -> None:
         super().__init__("encoder_node")
-<<<<<<< HEAD
-=======
 
     def configure(self) -> None:
         """Loads and warms one session for each camera."""
@@ -111,4 +109,3 @@ main = partial(run, EncoderNode)
 
 if __name__ == "__main__":
     raise SystemExit(main())
->>>>>>> main
