@@ -71,10 +71,12 @@ def _state(table: Table, stream: SceneStream, cameras: list[str]) -> dict[str, N
 def load(folder: Path, rig: Rig, tasks: Sequence[str]) -> tuple[NDArray[np.uint8], Quantities]:
     """All shards: images (N, h, w, 3) uint8 and what the teacher knows of each, in one fixed random order.
 
-    Every scene gives an image for each camera of the rig.
+    Every scene gives an image for each camera of the rig. The first shard of each task comes last, so that what is kept
+    apart from training stays the same when more is rendered.
     """
     images: list[NDArray[np.uint8]] = []
     tables: list[Quantities] = []
+    kept_apart: list[bool] = []
     for task in tasks:
         for path in sorted(folder.glob(f"{task}_[0-9]*.npz")):
             with np.load(path, allow_pickle=False) as shard:
@@ -82,10 +84,12 @@ def load(folder: Path, rig: Rig, tasks: Sequence[str]) -> tuple[NDArray[np.uint8
                 for index, (name, camera) in enumerate(rig.cameras.items()):
                     images.append(shard["pixels"][:, index])
                     tables.append(quantities(scenes, name, camera))
+                    kept_apart += [path == shard_path(folder, task, 0)] * len(images[-1])
     if not images:
         raise FileNotFoundError(f"{folder}: no renderings of {', '.join(tasks)}; collect them first")
     table = join(tables)
     order = np.random.default_rng(0).permutation(len(table.values))
+    order = order[np.argsort(np.array(kept_apart)[order], kind="stable")]
     return np.concatenate(images)[order], Quantities(table.names, table.values[order], table.weights[order])
 
 
