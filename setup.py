@@ -22,7 +22,7 @@ def shared_files() -> list[tuple[str, list[str]]]:
     return list(files.items())
 
 
-setup(
+distribution = setup(
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -30,3 +30,5 @@ setup(
         *shared_files(),
     ],
 )
+# colcon reads the distribution's fields back as literals, and setuptools' SpecifierSet is not one.
+distribution.python_requires = distribution.metadata.python_requires = str(distribution.python_requires)

@@ -20,21 +20,21 @@ class RigError(ValueError):
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML where naming a key twice (two cameras called `front`) is an error instead of the last one winning."""
 
-
-def _mapping_without_repeats(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"'{key}' is named twice here (first on line {seen[key]}); give the second another name",
-                problem_mark=key_node.start_mark,
-            )
-        seen[key] = key_node.start_mark.line + 1
-    return dict(loader.construct_pairs(node, deep=True))
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The mapping as written, before merge keys bring in what its own keys may override."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        first_lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="names are plain words", problem_mark=key.start_mark)
+            if key.value in first_lines:
+                raise yaml.MarkedYAMLError(
+                    problem=f"'{key.value}' is named twice here (first on line {first_lines[key.value]}); "
+                    "give the second another name",
+                    problem_mark=key.start_mark,
+                )
+            first_lines[key.value] = key.start_mark.line + 1
+        return node
 
 
 def load(path: Path | str) -> Rig:
@@ -44,6 +44,8 @@ def load(path: Path | str) -> Rig:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # a SafeLoader
     except OSError as error:
         raise RigError(f"{path}: cannot be read ({error.strerror}); rigs that ship are in config/rigs/") from error
+    except UnicodeDecodeError as error:
+        raise RigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except yaml.YAMLError as error:
         raise RigError(f"{path}: {error}") from error
     if not isinstance(document, dict):

@@ -7,16 +7,29 @@ z forward. This module owns the shape of the file; `rig.load` reads it and words
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from .base import Strict
 from .spaces import ActionSpace
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="lower-case letters, digits, underscore")]
-Topic = Annotated[str, Field(pattern=r"^/[A-Za-z0-9_/]+$", description="absolute ROS topic name")]
+
+def _must_match(pattern: str, meaning: str) -> AfterValidator:
+    """Like pydantic's `pattern`, but an error says in words what is allowed."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(meaning)
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, _must_match(r"[a-z][a-z0-9_]*", "use lower-case letters, digits and _, a letter first")]
+Topic = Annotated[str, _must_match(r"(/[A-Za-z_][A-Za-z0-9_]*)+", "name an absolute topic, such as /arm/commands")]
 # A position on or beside a table-top arm; a value in millimetres or centimetres falls outside.
 Metres = Annotated[float, Field(ge=-5.0, le=5.0)]
 Vector3 = tuple[Metres, Metres, Metres]

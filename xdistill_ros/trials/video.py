@@ -70,7 +70,7 @@ class TrialVideo:
             self._container.mux(self._stream.encode())
         self._container.close()
         if self._last is None:
-            self._unfinished.unlink()
+            self._unfinished.unlink(missing_ok=True)
             return None
         return self._unfinished.rename(self.path)
 
