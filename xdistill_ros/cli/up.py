@@ -32,7 +32,14 @@ def command(process: Process, folder: Path) -> list[str]:
     """The command line of a process; its parameters are written to a file in `folder`."""
     parameters = folder / f"{process.name}.yaml"
     parameters.write_text(yaml.safe_dump({process.name: {"ros__parameters": dict(process.parameters)}}))
-    line = [sys.executable, "-m", f"{PACKAGE}.nodes.{process.executable}", "--ros-args", "--params-file", str(parameters)]
+    line = [
+        sys.executable,
+        "-m",
+        f"{PACKAGE}.nodes.{process.executable}",
+        "--ros-args",
+        "--params-file",
+        str(parameters),
+    ]
     for old, new in {"__node": process.name, **process.remappings}.items():
         line += ["-r", f"{old}:={new}"]
     return line

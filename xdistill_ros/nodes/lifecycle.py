@@ -34,6 +34,7 @@ from rclpy.task import Future
 from xdistill_ros import rig as rigs
 from xdistill_ros.rig import Reason, Refusal, Rig
 
+from . import qos
 from .clock import GraphClock
 from .health import Health
 from .tunables import Tunable, declare
@@ -74,7 +75,7 @@ class GraphNode(LifecycleNode):
         self.active = False
         self.stopping: Future = Future()
         self._release: list[Callable[[], Any]] = []
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.reports())
         # by the steady clock: diagnostics go on when /clock stands still, and say so
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._beat, clock=self._steady)

@@ -130,9 +130,7 @@ class SimNode(GraphNode):
             message = messages.image_message(pixels, frame.exposure_ns, f"{frame.camera}_optical")
             self.health.took("capture", (self._world.time_ns - frame.exposure_ns) * 1e-9)
             self._images[frame.camera].publish(message)
-            self._infos[frame.camera].publish(
-                messages.info_message(self.rig.cameras[frame.camera], message.header)
-            )
+            self._infos[frame.camera].publish(messages.info_message(self.rig.cameras[frame.camera], message.header))
             self.health.count(f"frames.{frame.camera}")
             self._work.task_done()
         self._work.task_done()
