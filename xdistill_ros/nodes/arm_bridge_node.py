@@ -197,14 +197,14 @@ class ArmBridgeNode(GraphNode):
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         return _answer(response, self._controller.engage(request.data))
 
-    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._controller.stop()
         return _answer(response, None)
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answer(response, self._controller.reset())
 
-    def _on_home(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_home(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answer(response, self._controller.home())
 
 

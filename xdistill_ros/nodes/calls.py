@@ -21,7 +21,7 @@ _ANEW = (
 )
 
 
-class CallFailed(Exception):
+class CallError(Exception):
     """A service that is not there, does not answer, or says no; the message says which and why."""
 
 
@@ -40,25 +40,25 @@ class Caller:
         self._clients.clear()
 
     def trigger(self, service: str) -> str:
-        """Calls a Trigger; its message. Raises CallFailed when it says no."""
+        """Calls a Trigger; its message. Raises CallError when it says no."""
         answer = self._call(Trigger, service, Trigger.Request())
         if not answer.success:
-            raise CallFailed(f"{service}: {answer.message}")
+            raise CallError(f"{service}: {answer.message}")
         return str(answer.message)
 
     def switch(self, service: str, on: bool) -> None:
-        """Calls a SetBool. Raises CallFailed when it says no."""
+        """Calls a SetBool. Raises CallError when it says no."""
         answer = self._call(SetBool, service, SetBool.Request(data=on))
         if not answer.success:
-            raise CallFailed(f"{service}: {answer.message}")
+            raise CallError(f"{service}: {answer.message}")
 
     def set_parameters(self, node: str, **values: bool | int | float | str) -> None:
-        """Sets parameters of another node. Raises CallFailed for one that it does not take."""
+        """Sets parameters of another node. Raises CallError for one that it does not take."""
         wanted = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         answer = self._call(SetParameters, f"/{node}/set_parameters", SetParameters.Request(parameters=wanted))
         for name, result in zip(values, answer.results, strict=True):
             if not result.successful:
-                raise CallFailed(f"{node}: parameter {name} = {values[name]!r}: {result.reason}")
+                raise CallError(f"{node}: parameter {name} = {values[name]!r}: {result.reason}")
 
     def get_parameter(self, node: str, name: str) -> Any:
         """The value of another node's parameter."""
@@ -71,20 +71,20 @@ class Caller:
             request = ChangeState.Request(transition=Transition(id=transition))
             answer = self._call(ChangeState, f"/{node}/change_state", request)
             if not answer.success and transition in _ANEW[2:]:  # it may have been down already
-                raise CallFailed(f"{node} could not be configured; its last message on /diagnostics says why")
+                raise CallError(f"{node} could not be configured; its last message on /diagnostics says why")
 
     def _call(self, kind: type, service: str, request: Any) -> Any:
         if service not in self._clients:
             self._clients[service] = self._node.create_client(kind, service)
         client = self._clients[service]
         if not client.wait_for_service(self._timeout_s):
-            raise CallFailed(f"{service}: no such service within {self._timeout_s:.0f} s; is its node up?")
+            raise CallError(f"{service}: no such service within {self._timeout_s:.0f} s; is its node up?")
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
         if not answered.wait(self._timeout_s):
             client.remove_pending_request(future)
-            raise CallFailed(f"{service}: no answer within {self._timeout_s:.0f} s")
+            raise CallError(f"{service}: no answer within {self._timeout_s:.0f} s")
         return future.result()
 
 

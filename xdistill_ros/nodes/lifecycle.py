@@ -51,7 +51,7 @@ class StopReason(StrEnum):
     FAILED = "failed"
 
 
-class SetupRefused(Exception):
+class SetupError(Exception):
     """Configuration that cannot be used; the message is for the operator."""
 
 
@@ -83,7 +83,7 @@ class GraphNode(LifecycleNode):
     # ---- what a subclass fills in
 
     def configure(self) -> None:
-        """Creates what the node works with; `self.rig` is loaded. Raises SetupRefused or one of `refusals`."""
+        """Creates what the node works with; `self.rig` is loaded. Raises SetupError or one of `refusals`."""
 
     def activate(self) -> None:
         """Starts work."""
@@ -178,7 +178,7 @@ class GraphNode(LifecycleNode):
             self.time = GraphClock(self, simulated=self.value("use_sim_time"), rig=self.rig)
             self.when_released(self.time.close)
             self.configure()
-        except (rigs.RigError, SetupRefused, *self.refusals) as error:
+        except (rigs.RigError, SetupError, *self.refusals) as error:
             self._free()
             self.health.fault(str(error))
             self.get_logger().error(str(error))

@@ -24,7 +24,7 @@ from xdistill_ros.policy.window import ObservationWindow
 from xdistill_ros.rig import Refusal
 
 from . import messages, qos
-from .lifecycle import GraphNode, SetupRefused, run
+from .lifecycle import GraphNode, SetupError, run
 from .tunables import Tunable
 
 _WATCH_S = 0.1
@@ -58,7 +58,7 @@ class SamplerNode(GraphNode):
         measured = self._sampler.warm_up()
         refusal = too_slow(measured, self.rig)
         if refusal is not None:
-            raise SetupRefused(str(refusal))
+            raise SetupError(str(refusal))
         self.get_logger().info(
             f"bundle {bundle.manifest.name} {bundle.hash} on {self._sampler.provider}: "
             f"{measured.median_s * 1e3:.1f} ms a chunk, p99 {measured.p99_s * 1e3:.1f} ms"

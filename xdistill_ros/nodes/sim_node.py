@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from . import messages, qos
-from .lifecycle import GraphNode, SetupRefused, run
+from .lifecycle import GraphNode, SetupError, run
 from .pace import Pace
 from .tunables import Tunable
 
@@ -49,7 +49,7 @@ class SimNode(GraphNode):
     def configure(self) -> None:
         """Builds the world and everything a driver would offer."""
         if self.rig.simulation is None:
-            raise SetupRefused(f"rig {self.rig.name} has no `simulation` section: it describes hardware")
+            raise SetupError(f"rig {self.rig.name} has no `simulation` section: it describes hardware")
         self._world = self._new_world()
         self._lock = threading.Lock()  # guards the world
         self._work: queue.Queue[Frame | None] = queue.Queue()
@@ -153,7 +153,7 @@ class SimNode(GraphNode):
             with self._lock:
                 self._world.receive_gripper(message.data[0])
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed, condition = self.value("seed"), self.value("condition")
         try:
             world = self._world if self.value("task") == self._world.task.name else self._new_world()
@@ -175,7 +175,7 @@ class SimNode(GraphNode):
         try:
             return World(self.rig, self.value("task"), self.value("condition"), self.value("seed"))
         except ValueError as error:
-            raise SetupRefused(str(error)) from error
+            raise SetupError(str(error)) from error
 
     def _announce(self) -> None:
         self.set_parameters([Parameter("time_limit_s", value=float(self._world.task.time_limit_s))])

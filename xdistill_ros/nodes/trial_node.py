@@ -25,9 +25,9 @@ from xdistill_ros.rig import Reason
 from xdistill_ros.trials import Outcome, Provenance, ResultsError, ResultsLog, Stage, Trial, TrialResult, schedule
 
 from . import qos
-from .calls import Caller, CallFailed
+from .calls import Caller, CallError
 from .film import Film
-from .lifecycle import GraphNode, SetupRefused, StopReason, run
+from .lifecycle import GraphNode, SetupError, StopReason, run
 from .observed import Observed
 from .tunables import Tunable
 
@@ -37,7 +37,7 @@ _VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED)  # the graph failed, not the po
 _ATTEMPTS = 3
 
 
-class Interrupted(Exception):
+class InterruptedTrialError(Exception):
     """The trial could not be run to its end for a reason that is not the policy's."""
 
 
@@ -72,7 +72,7 @@ class TrialNode(GraphNode):
             counts = condition_counts(self.value("conditions"), self.value("trials"))
             planned = schedule(self._tasks, counts, first_seed=self.value("first_seed"))
         except (BundleError, ValueError) as error:
-            raise SetupRefused(str(error)) from error
+            raise SetupError(str(error)) from error
         self._hashes = {task: bundle.hash for task, bundle in loaded.items()}
         self._provenance = {
             task: Provenance(bundle=bundle.manifest.name, bundle_sha256=bundle.hash, rig=self.rig.name)
@@ -123,7 +123,7 @@ class TrialNode(GraphNode):
         console = Console()
         try:
             self._run_all(console)
-        except (CallFailed, Interrupted) as error:
+        except (CallError, InterruptedTrialError) as error:
             if not self._cancelled.is_set():
                 self.get_logger().error(str(error))
                 self.finish(StopReason.FAILED)
@@ -151,7 +151,7 @@ class TrialNode(GraphNode):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._run(trial)
-            except (CallFailed, Interrupted) as error:
+            except (CallError, InterruptedTrialError) as error:
                 self._film.end(Outcome(False, "interrupted"))
                 if self._cancelled.is_set() or attempt == _ATTEMPTS:
                     raise
@@ -215,7 +215,7 @@ class TrialNode(GraphNode):
         self._caller.trigger("/arm/home")
         self._await(lambda: not self._mode.startswith(("home", "policy")), "the arm goes home", 20.0)
         if Reason.HOME_REACHED.value not in self._mode:
-            raise Interrupted(f"the arm did not reach home: {self._mode}")
+            raise InterruptedTrialError(f"the arm did not reach home: {self._mode}")
 
     def _engage(self) -> None:
         """Engages as soon as the arm has come to rest."""
@@ -223,7 +223,7 @@ class TrialNode(GraphNode):
         while True:
             try:
                 return self._caller.switch("/arm/engage", True)
-            except CallFailed:
+            except CallError:
                 if time.monotonic() > gives_up_s:
                     raise
                 self._sleep()
@@ -235,11 +235,11 @@ class TrialNode(GraphNode):
             if self.now_ns() - began_ns > limit_s * 1e9:
                 return "time_limit"
             if self.time.stood_still_s() > 10.0:
-                raise Interrupted("/clock has stood still for 10 s")
+                raise InterruptedTrialError("/clock has stood still for 10 s")
             if not self._mode.startswith("policy"):
                 reason = self._mode.partition("(")[2].partition(":")[0] or self._mode
                 if reason in _VOID:
-                    raise Interrupted(self._mode)
+                    raise InterruptedTrialError(self._mode)
                 return reason
             self._sleep()
         return "success"
@@ -252,12 +252,12 @@ class TrialNode(GraphNode):
         gives_up_s = time.monotonic() + steady_s
         while not condition():
             if time.monotonic() > gives_up_s:
-                raise Interrupted(f"waited {steady_s:.0f} s in vain until {what}")
+                raise InterruptedTrialError(f"waited {steady_s:.0f} s in vain until {what}")
             self._sleep()
 
     def _sleep(self) -> None:
         if self._cancelled.wait(_POLL_S):
-            raise Interrupted("the session was ended")
+            raise InterruptedTrialError("the session was ended")
 
 
 def condition_counts(text: str, default: int) -> dict[str, int]:
