@@ -1,4 +1,4 @@
-"""The simulated table, the policy, and scored trials; what is in it stands in `xdistill_ros/graph.py`.
+"""The simulated table, the policy, and scored trials; what it starts is in `xdistill_ros/graph.py`.
 
 ros2 launch xdistill_ros demo.launch.py --show-args
 """

@@ -1,4 +1,4 @@
-"""Encoder, sampler and arm bridge, for a rig whose cameras and arm are up; what is in it stands in `xdistill_ros/graph.py`.
+"""Encoder, sampler and arm bridge, for a rig whose cameras and arm are up; started from `xdistill_ros/graph.py`.
 
 ros2 launch xdistill_ros policy.launch.py --show-args
 """

@@ -1,4 +1,4 @@
-"""The simulated table, standing where the hardware would; what is in it stands in `xdistill_ros/graph.py`.
+"""The simulated table, standing where the hardware would; what it starts is in `xdistill_ros/graph.py`.
 
 ros2 launch xdistill_ros sim.launch.py --show-args
 """

@@ -16,7 +16,6 @@ import time
 import xmlrpc.client
 from configparser import RawConfigParser
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 import yaml
@@ -100,7 +99,7 @@ def run(graph: Graph) -> int:
         return status
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -141,7 +141,6 @@ class GraphNode(LifecycleNode):
     def accept(self, source: str = "") -> None:
         """What comes from `source` is good again."""
         if self.health.accept(source):
-            self.get_logger().info(f"{source or 'it'} works again")
             self.publish_diagnostics()
 
     def peer_lost(self, topic: str, peer: str) -> None:
@@ -175,8 +174,7 @@ class GraphNode(LifecycleNode):
         try:
             self.rig = rigs.load(Path(self.value("rig")))
             self.health.hardware_id = self.rig.name
-            self.time = GraphClock(self, simulated=self.value("use_sim_time"), rig=self.rig)
-            self.when_released(self.time.close)
+            self.time = GraphClock(self, self.rig)
             self.configure()
         except (rigs.RigError, SetupError, *self.refusals) as error:
             self._free()

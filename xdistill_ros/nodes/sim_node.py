@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from xdistill_ros.sim.controllers import Trajectory
     from xdistill_ros.sim.world import Frame, World
 
-_FRAMES_WAITING = 4  # beyond this the renderer is behind and the world waits for it
-
 
 class SimNode(GraphNode):
     """See the module's docstring."""
@@ -102,8 +100,7 @@ class SimNode(GraphNode):
         succeeded = False
         while self._running.is_set():
             self._pace.wait()
-            while self._work.qsize() > _FRAMES_WAITING and self._running.is_set():
-                time.sleep(0.001)  # the renderer is behind: the world waits
+            self._work.join()  # frames go out at most one step late: the world waits for the renderer
             with self._lock:
                 self._world.advance(step_s)
                 state, success = self._world.arm_state(), self._world.success()

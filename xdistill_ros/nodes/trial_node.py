@@ -46,7 +46,7 @@ class TrialNode(GraphNode):
 
     tunables: ClassVar[tuple[Tunable, ...]] = (
         Tunable("tasks", "move_cube", "tasks, separated by commas", read_only=True),
-        Tunable("conditions", "id", "conditions, separated by commas, each with its own count if wished: id:50,colour:15",
+        Tunable("conditions", "id", "conditions, separated by commas, with a count if wished: id:50,colour:15",
                 read_only=True),
         Tunable("trials", 4, "trials of a task and condition that names no count", 1, 100_000, read_only=True),
         Tunable("first_seed", 100_000, "seed of each condition's first trial", 0, 2**31 - 1, read_only=True),
@@ -137,14 +137,14 @@ class TrialNode(GraphNode):
         for trial in self._log.remaining(self._plan):
             result = self._persist(trial)
             self._log.append(result)
-            console.print(progress_line(result, len(self._log.results), len(self._plan)))
+            console.print(progress_line(result, len(self._log.results), len(self._plan)), soft_wrap=True)
 
     def _show(self, console: Console) -> None:
         from xdistill_ros.trials import report
         from xdistill_ros.trials.table import summary
 
         console.print(summary(self._log.results))
-        console.print(f"report: {report.write(self._log.path)}")
+        console.print(f"report: {report.write(self._log.path)}", soft_wrap=True)
 
     def _persist(self, trial: Trial) -> TrialResult:
         """Runs a trial, again if the graph failed meanwhile."""
@@ -201,6 +201,7 @@ class TrialNode(GraphNode):
     def _use_bundle(self, task: str) -> None:
         """Encoder and sampler with the task's bundle, also after one of them was started anew with its first."""
         for node in ("encoder_node", "sampler_node"):
+            self._await(partial(self._observed.value, node, "state"), f"{node} says something on /diagnostics", 30.0)
             if self._observed.value(node, "bundle") != self._hashes[task]:
                 self._caller.set_parameters(node, bundle=str(self._bundles[task]))
                 self._caller.configure_anew(node)
@@ -248,7 +249,7 @@ class TrialNode(GraphNode):
         until_ns = self.now_ns() + round(seconds * 1e9)
         self._await(lambda: self.now_ns() >= until_ns, "world time passes", 10.0 + 10.0 * seconds)
 
-    def _await(self, condition: Callable[[], bool], what: str, steady_s: float) -> None:
+    def _await(self, condition: Callable[[], object], what: str, steady_s: float) -> None:
         gives_up_s = time.monotonic() + steady_s
         while not condition():
             if time.monotonic() > gives_up_s:
