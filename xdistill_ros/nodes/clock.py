@@ -2,8 +2,7 @@
 
 rclpy learns the time of /clock when its executor gets to that subscription, which may be after a callback that took
 long; a state published meanwhile would then seem to come from the future. And /clock ticks 50-100 times a second, so
-that a control loop would see a staircase. Here the subscription is taken out of the executor's hands and read when
-the time is asked for; between two ticks time goes on at the rig's real-time factor, but never by more than one tick,
+that a control loop would see a staircase. Here the subscription is read when the time is asked for; between two ticks time goes on at the rig's real-time factor, but never by more than one tick,
 so that it stands still when /clock does.
 """
 
@@ -13,22 +12,11 @@ import threading
 import time
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
 from xdistill_ros.rig import Rig
 
-
-class _NotByExecutor(CallbackGroup):
-    """Entities of this group are never waited for, nor called back."""
-
-    def can_execute(self, _entity: Any) -> bool:
-        return False
-
-    def beginning_execution(self, _entity: Any) -> bool:
-        return False
-
-    def ending_execution(self, _entity: Any) -> None: ...
+from .polled import Polled
 
 
 class GraphClock:
@@ -37,9 +25,9 @@ class GraphClock:
     def __init__(self, node: Node, rig: Rig) -> None:
         """How often and how fast /clock ticks is in the rig."""
         self._clock = node.get_clock()
-        self._ticks = next((sub for sub in node.subscriptions if sub.topic_name == "/clock"), None)
-        if self._ticks is not None:
-            self._ticks.callback_group = _NotByExecutor()
+        ticks = next((sub for sub in node.subscriptions if sub.topic_name == "/clock"), None)
+        self._ticks = None if ticks is None else Polled(ticks)
+        self._follow = None if ticks is None else ticks.callback  # keeps rclpy's clock of this node up to date
         simulation = rig.simulation
         self._factor = simulation.real_time_factor if simulation else 1.0
         self._period_ns = round(1e9 / simulation.clock_rate_hz) if simulation else 0
@@ -54,7 +42,8 @@ class GraphClock:
         if self._ticks is None:
             return self._clock.now().nanoseconds
         with self._lock:
-            self._take()
+            for message, info in self._ticks.take():
+                self._tick(message, info)
             if not self.began:
                 return 0
             ahead_ns = round((time.monotonic() - self._base_s) * 1e9 * self._factor)
@@ -67,14 +56,9 @@ class GraphClock:
             return 0.0
         return time.monotonic() - self._base_s
 
-    def _take(self) -> None:
-        assert self._ticks is not None
-        with self._ticks.handle:  # keeps it from being destroyed meanwhile
-            taken = self._ticks.handle.take_message(self._ticks.msg_type, False)
-        if taken is None:
-            return
-        message, info = taken
-        self._ticks.callback(message)  # rclpy's clock of this node follows
+    def _tick(self, message: Any, info: Any) -> None:
+        assert self._follow is not None
+        self._follow(message)
         tick_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
         if self.began and tick_ns == self._base_ns:
             return

@@ -37,6 +37,7 @@ from xdistill_ros.rig import Reason, Refusal, Rig
 from . import qos
 from .clock import GraphClock
 from .health import Health
+from .polled import Polled
 from .tunables import Tunable, declare
 
 DIAGNOSTICS_PERIOD_S = 0.5
@@ -115,6 +116,12 @@ class GraphNode(LifecycleNode):
         )
         made = self.create_subscription(kind, topic, self._gated(callback), qos, event_callbacks=events)
         self._release.append(partial(self.destroy_subscription, made))
+
+    def poll(self, kind: type, topic: str, qos_profile: QoSProfile) -> Polled:
+        """A subscription that calls nobody: its owner takes from it when it needs to know."""
+        made = self.create_subscription(kind, topic, lambda _: None, qos_profile)
+        self._release.append(partial(self.destroy_subscription, made))
+        return Polled(made)
 
     def serve(self, kind: type, name: str, callback: Callable[..., Any]) -> None:
         """A service; `callback(request, response) -> response` also answers while inactive."""

@@ -35,6 +35,11 @@ def newest() -> QoSProfile:
     return _profile(1, ReliabilityPolicy.BEST_EFFORT)
 
 
+def recent() -> QoSProfile:
+    """Asked for where values are interpolated between their stamps: best effort, the last half second."""
+    return _profile(50, ReliabilityPolicy.BEST_EFFORT)
+
+
 def newest_of_living() -> QoSProfile:
     """As `newest`, from this package's own nodes, with notice of the publisher's death."""
     return _profile(1, ReliabilityPolicy.BEST_EFFORT, **_LEASE)

@@ -84,7 +84,7 @@ class SamplerNode(GraphNode):
                 qos.newest_of_living(),
                 lost="encoder_node",
             )
-        self.subscribe(JointState, "/joint_states", self._on_state, qos.newest())
+        self.subscribe(JointState, "/joint_states", self._on_state, qos.recent())
         self.subscribe(
             JointTrajectory, "/arm/commanded", self._on_commanded, qos.newest_of_living(), lost="arm_bridge_node"
         )

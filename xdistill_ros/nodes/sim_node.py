@@ -71,11 +71,11 @@ class SimNode(GraphNode):
 
     def activate(self) -> None:
         """Time begins to pass."""
-        self._running = threading.Event()
+        self._running, self._can_draw = threading.Event(), threading.Event()
         self._running.set()
         self._threads = [
-            threading.Thread(target=self._live, name="world"),
             threading.Thread(target=self._draw, name="renderer"),
+            threading.Thread(target=self._live, name="world"),
         ]
         for thread in self._threads:
             thread.start()
@@ -96,6 +96,7 @@ class SimNode(GraphNode):
         simulation = self.rig.simulation
         assert simulation is not None
         step_s = 1.0 / simulation.clock_rate_hz
+        self._can_draw.wait()  # opening the context takes long; the world shall not stand still for it later
         self._pace = Pace(step_s, simulation.real_time_factor)
         succeeded = False
         while self._running.is_set():
@@ -117,6 +118,8 @@ class SimNode(GraphNode):
 
     def _draw(self) -> None:
         world = self._world
+        world.render(next(iter(self.rig.cameras)))
+        self._can_draw.set()
         while (frame := self._work.get()) is not None:
             if world is not self._world:  # another task: its model needs a context of its own
                 world.close()
