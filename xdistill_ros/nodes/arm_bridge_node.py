@@ -1,8 +1,8 @@
 """Between the policy's chunks and the arm's own command topics: the only node that moves the arm.
 
 The control thread (`arm.ControlLoop`) takes the newest measured state, ticks `arm.Controller` and publishes; the
-executor feeds it chunks and a person's consent. Every decision is the controller's. This node comes up holding, is never ended because another
-process ended, and brings the arm to rest before it ends itself.
+executor feeds it chunks and a person's consent. Every decision is the controller's. This node comes up holding, is
+never ended because another process ended, and brings the arm to rest before it ends itself.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 rclpy learns the time of /clock when its executor gets to that subscription, which may be after a callback that took
 long; a state published meanwhile would then seem to come from the future. And /clock ticks 50-100 times a second, so
-that a control loop would see a staircase. Here the subscription is read when the time is asked for; between two ticks time goes on at the rig's real-time factor, but never by more than one tick,
-so that it stands still when /clock does.
+that a control loop would see a staircase. Here the subscription is read when the time is asked for; between two
+ticks time goes on at the rig's real-time factor, but never by more than one tick, so that it stands still when
+/clock does.
 """
 
 from __future__ import annotations

@@ -268,6 +268,7 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     """The body of every node's `main`: spins until a signal or `finish`; the process's exit status."""
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
+    threading.excepthook = partial(_end_with, node, threading.excepthook)
     listening = _listen_for_signals(node)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -282,6 +283,12 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     rclpy.shutdown()
     listening.close()
     return 1 if reason is StopReason.FAILED else 0
+
+
+def _end_with(node: GraphNode, show: Callable[[Any], Any], failure: Any) -> None:
+    """An exception that ends one of a node's threads ends its process: half a node is worse than none."""
+    show(failure)
+    node.finish(StopReason.FAILED)
 
 
 def _listen_for_signals(node: GraphNode) -> socket.socket:

@@ -49,6 +49,7 @@ class SimNode(GraphNode):
         if self.rig.simulation is None:
             raise SetupError(f"rig {self.rig.name} has no `simulation` section: it describes hardware")
         self._world = self._new_world()
+        self._pace = Pace(1.0 / self.rig.simulation.clock_rate_hz, self.rig.simulation.real_time_factor)
         self._lock = threading.Lock()  # guards the world
         self._work: queue.Queue[Frame | None] = queue.Queue()
         self._ticks = self.publisher(Clock, "/clock", qos.clock())
@@ -74,8 +75,8 @@ class SimNode(GraphNode):
         self._running, self._can_draw = threading.Event(), threading.Event()
         self._running.set()
         self._threads = [
-            threading.Thread(target=self._draw, name="renderer"),
-            threading.Thread(target=self._live, name="world"),
+            threading.Thread(target=self._draw, name="renderer", daemon=True),
+            threading.Thread(target=self._live, name="world", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -93,11 +94,8 @@ class SimNode(GraphNode):
     # ---- the world's thread
 
     def _live(self) -> None:
-        simulation = self.rig.simulation
-        assert simulation is not None
-        step_s = 1.0 / simulation.clock_rate_hz
         self._can_draw.wait()  # opening the context takes long; the world shall not stand still for it later
-        self._pace = Pace(step_s, simulation.real_time_factor)
+        step_s = self._pace.step_s
         succeeded = False
         while self._running.is_set():
             self._pace.wait()
