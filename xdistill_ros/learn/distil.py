@@ -110,7 +110,7 @@ def _step(
         guess = encoder.imitate(seen)
     loss = weighted_mse(guess.float(), wanted, weights)
     loss.backward()  # type: ignore[no-untyped-call]
-    return float(loss)
+    return loss.item()
 
 
 def weighted_mse(guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class UNetConfig(BaseModel):
     condition_hidden: int = 256
     condition_dim: int = 128
     condition_dropout: float = 0.1
-    feature_noise: float = 0.0
+    condition_noise: float = 0.05  # spread of noise on the standardised condition while training
 
 
 class Block(nn.Module):
@@ -104,7 +104,7 @@ class Film(nn.Module):
 
     def __init__(self, condition_dim: int, film_width: int, config: UNetConfig) -> None:
         super().__init__()
-        self.step_dim = config.step_dim
+        self.step_dim, self.noise = config.step_dim, config.condition_noise
         self.register_buffer("mean", torch.zeros(condition_dim))
         self.register_buffer("std", torch.ones(condition_dim))
         self.dropout = nn.Dropout(config.condition_dropout)
@@ -122,7 +122,10 @@ class Film(nn.Module):
 
     def condition(self, condition: Tensor) -> Tensor:
         """The condition's part (B, film_width) of the FiLM vector, from a raw condition (B, C)."""
-        part: Tensor = self.from_condition(self.embed(self.dropout((condition - self.mean) / self.std)))
+        standard = (condition - self.mean) / self.std
+        if self.training:
+            standard = self.dropout(standard + self.noise * torch.randn_like(standard))
+        part: Tensor = self.from_condition(self.embed(standard))
         return part
 
     def step(self, steps: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ from xdistill_ros.rig import Rig
 class GraphClock:
     """ROS time, smooth between /clock messages; wall time for a rig that is not simulated. Thread-safe."""
 
-    def __init__(self, node: Node, rig: Rig) -> None:
+    def __init__(self, node: Node, rig: Rig, *, simulated: bool) -> None:
+        """`simulated`: the node obeys /clock; how often and how fast that ticks is in the rig."""
         self._clock = node.get_clock()
-        self._simulated = rig.simulation is not None
+        self._simulated = simulated and rig.simulation is not None
         if rig.simulation is not None:
             self._factor = rig.simulation.real_time_factor
             self._period_ns = round(1e9 / rig.simulation.clock_rate_hz)

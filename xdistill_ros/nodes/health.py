@@ -27,22 +27,26 @@ class Health:
         self._refusals: Counter[str] = Counter()
         self._stages: dict[str, deque[float]] = {}
         self._counts: Counter[str] = Counter()
-        self._standing: Refusal | None = None
+        self._standing: dict[str, Refusal] = {}
         self._fault: str | None = None
 
-    def refuse(self, refusal: Refusal) -> bool:
-        """Counts a refusal; it stands until `accept`. True when its reason is new and so worth a line in the log."""
+    def refuse(self, refusal: Refusal, source: str = "") -> bool:
+        """Counts a refusal; it stands until `source` is accepted. True when it is new and so worth a line in the log."""
         with self._lock:
             self._refusals[refusal.reason.value] += 1
-            new = self._standing is None or self._standing.reason != refusal.reason
-            self._standing = refusal
-            return new
+            before = self._standing.get(source)
+            self._standing[source] = refusal
+            return before is None or before.reason != refusal.reason
 
-    def accept(self) -> bool:
-        """What was refused works again. True when something stood against it."""
+    def accept(self, source: str = "") -> bool:
+        """What came from `source` is good again. True when something stood against it."""
         with self._lock:
-            stood, self._standing = self._standing is not None, None
-            return stood
+            return self._standing.pop(source, None) is not None
+
+    def clear(self) -> None:
+        """Nothing stands any more; the counts stay."""
+        with self._lock:
+            self._standing.clear()
 
     def fault(self, sentence: str | None) -> None:
         """What keeps the node from working at all until it is configured anew; None when nothing does."""
@@ -64,8 +68,8 @@ class Health:
         with self._lock:
             level, message = self._verdict(state)
             values = {"state": state}
-            if self._standing is not None:
-                values["reason"] = self._standing.reason.value
+            if self._standing:
+                values["reason"] = ",".join(refusal.reason.value for refusal in self._standing.values())
             values |= {f"refused.{reason}": str(count) for reason, count in self._refusals.items()}
             values |= {name: str(count) for name, count in self._counts.items()}
             values |= {name: _summary(times) for name, times in self._timed()}
@@ -77,8 +81,8 @@ class Health:
     def _verdict(self, state: str) -> tuple[bytes, str]:
         if self._fault is not None:
             return DiagnosticStatus.ERROR, self._fault
-        if self._standing is not None:
-            return DiagnosticStatus.WARN, str(self._standing)
+        if self._standing:
+            return DiagnosticStatus.WARN, "; ".join(map(str, self._standing.values()))
         return DiagnosticStatus.OK, state
 
     def _timed(self) -> list[tuple[str, deque[float]]]:

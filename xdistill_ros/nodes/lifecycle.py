@@ -9,6 +9,7 @@ exception ends the process, so that its supervisor starts a fresh one.
 
 from __future__ import annotations
 
+import inspect
 import signal
 import socket
 import sys
@@ -33,6 +34,7 @@ from rclpy.task import Future
 from xdistill_ros import rig as rigs
 from xdistill_ros.rig import Reason, Refusal, Rig
 
+from .clock import GraphClock
 from .health import Health
 from .tunables import Tunable, declare
 
@@ -58,6 +60,7 @@ class GraphNode(LifecycleNode):
     tunables: ClassVar[tuple[Tunable, ...]] = ()
     refusals: ClassVar[tuple[type[Exception], ...]] = ()  # further errors that are worded for the operator
     rig: Rig
+    time: GraphClock
 
     _common: ClassVar[tuple[Tunable, ...]] = (
         Tunable("rig", "", "rig file (YAML)", read_only=True),
@@ -74,7 +77,7 @@ class GraphNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # by the steady clock: diagnostics go on when /clock stands still, and say so
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._beat, clock=self._steady)
 
     # ---- what a subclass fills in
 
@@ -128,25 +131,25 @@ class GraphNode(LifecycleNode):
 
     # ---- saying what goes on
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Counts a refusal, shows it on /diagnostics and logs it when its reason is a new one."""
-        if self.health.refuse(refusal):
+    def refuse(self, refusal: Refusal, source: str = "") -> None:
+        """Counts a refusal of what came from `source`, shows it on /diagnostics, logs it when its reason is new."""
+        if self.health.refuse(refusal, source):
             self.get_logger().warning(str(refusal))
             self.publish_diagnostics()
 
-    def accept(self) -> None:
-        """What was refused works again."""
-        if self.health.accept():
-            self.get_logger().info("works again")
+    def accept(self, source: str = "") -> None:
+        """What comes from `source` is good again."""
+        if self.health.accept(source):
+            self.get_logger().info(f"{source or 'it'} works again")
             self.publish_diagnostics()
 
     def peer_lost(self, topic: str, peer: str) -> None:
         """A publisher's process fell silent. A subclass may do more."""
-        self.refuse(Refusal(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"))
+        self.refuse(Refusal(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"), peer)
 
     def now_ns(self) -> int:
-        """ROS time."""
-        return self.get_clock().now().nanoseconds
+        """ROS time, smooth between /clock messages."""
+        return self.time.now_ns()
 
     def value(self, name: str) -> Any:
         """A parameter's value."""
@@ -171,6 +174,8 @@ class GraphNode(LifecycleNode):
         try:
             self.rig = rigs.load(Path(self.value("rig")))
             self.health.hardware_id = self.rig.name
+            self.time = GraphClock(self, simulated=self.value("use_sim_time"), rig=self.rig)
+            self.when_released(self.time.close)
             self.configure()
         except (rigs.RigError, SetupRefused, *self.refusals) as error:
             self._free()
@@ -196,7 +201,7 @@ class GraphNode(LifecycleNode):
         """Closes the work gate."""
         self.active = False
         self.deactivate()
-        self.health.accept()
+        self.health.clear()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -219,7 +224,7 @@ class GraphNode(LifecycleNode):
             self._release.pop()()
 
     def _gated(self, callback: Callable[..., None]) -> Callable[..., None]:
-        if callback.__code__.co_argcount - 1 == 2:  # rclpy looks at the signature, so keep the two apart
+        if len(inspect.signature(callback).parameters) == 2:  # rclpy looks at the signature: keep the two apart
 
             def with_info(message: Any, info: Any) -> None:
                 if self.active:
@@ -233,8 +238,23 @@ class GraphNode(LifecycleNode):
 
         return gated
 
+    def _beat(self) -> None:
+        """Every half second of the steady clock: what the node says about itself, and whether ROS time passes."""
+        if self.active:
+            stood_s, limit_s = self.time.stood_still_s(), self.rig.arm.safety.clock_stopped_s
+            if stood_s > limit_s:
+                sentence = f"/clock has stood still for {stood_s:.1f} s, limit {limit_s} s; is the simulator alive?"
+                self.refuse(Refusal(Reason.CLOCK_STOPPED, sentence), "/clock")
+            else:
+                self.accept("/clock")
+        self.publish_diagnostics()
+
     def _liveliness(self, topic: str, peer: str, event: Any) -> None:
-        if self.active and event.alive_count == 0 and event.alive_count_change < 0:
+        if not self.active:
+            return
+        if event.alive_count > 0:
+            self.accept(peer)
+        elif event.alive_count_change < 0:
             self.peer_lost(topic, peer)
 
 
@@ -242,7 +262,7 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     """The body of every node's `main`: spins until a signal or `finish`; the process's exit status."""
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
-    _listen_for_signals(node)
+    listening = _listen_for_signals(node)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     if node.value("autostart") and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -254,15 +274,16 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     executor.shutdown()
     node.destroy_node()
     rclpy.shutdown()
+    listening.close()
     return 1 if reason is StopReason.FAILED else 0
 
 
-def _listen_for_signals(node: GraphNode) -> None:
+def _listen_for_signals(node: GraphNode) -> socket.socket:
     """SIGINT and SIGTERM end the node in an orderly way; a second one changes nothing (supervisors escalate).
 
     rclpy's own handlers shut the context down first, and then the bridge could not send the commands that bring the
     arm to rest. Python's handlers run only once the executor's wait returns; the wake-up descriptor is written at
-    once, whichever thread the signal comes to.
+    once, whichever thread the signal comes to. Returns the socket whose closing ends the listening.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -270,10 +291,11 @@ def _listen_for_signals(node: GraphNode) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 
-    def listen() -> None:
-        with writer:
-            received = reader.recv(1)[0]
-            node.finish(StopReason.INTERRUPTED if received == signal.SIGINT else StopReason.TERMINATED)
-            threading.Event().wait()  # the descriptor stays open as long as the process
+    def listen(finish: Callable[[StopReason], None]) -> None:
+        with reader:
+            received = reader.recv(1)
+        if received:
+            finish(StopReason.INTERRUPTED if received[0] == signal.SIGINT else StopReason.TERMINATED)
 
-    threading.Thread(target=listen, name="signals", daemon=True).start()
+    threading.Thread(target=listen, args=(node.finish,), name="signals", daemon=True).start()
+    return writer

@@ -17,6 +17,9 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from xdistill_ros.arm.command import Command
+from xdistill_ros.arm.interfaces import JointTrajectoryMessage
+from xdistill_ros.arm.record import CommandedActions
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Camera, Reason, Refusal, Rig
 from xdistill_ros.rig.poses import pose_matrix, quaternion_from_rotation, rotation_from_quaternion
@@ -194,6 +197,35 @@ def pose_of(message: PoseStamped) -> NDArray[np.float64]:
     place, turn = message.pose.position, message.pose.orientation
     rotation = rotation_from_quaternion(np.array([turn.w, turn.x, turn.y, turn.z]))
     return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
+
+
+def trajectory_message(planned: JointTrajectoryMessage) -> JointTrajectory:
+    """JointTrajectory for a joint_trajectory_controller; stamp 0: begin at once."""
+    points = [
+        JointTrajectoryPoint(
+            positions=point.positions,
+            velocities=point.velocities,
+            time_from_start=to_duration(round(point.time_from_start_s * _SECOND)),
+        )
+        for point in planned.points
+    ]
+    return JointTrajectory(joint_names=list(planned.joint_names), points=points)
+
+
+def command_message(command: Command, time_ns: int, rig: Rig) -> JointState:
+    """The joint set-points of one tick, stamped with the ROS time that they are for."""
+    message = JointState(name=list(rig.arm.joint_names))
+    message.header.stamp = to_stamp(time_ns)
+    message.position, message.velocity = command.positions.tolist(), command.velocities.tolist()
+    return message
+
+
+def commanded_message(commanded: CommandedActions, channels: Sequence[str], base_frame: str) -> JointTrajectory:
+    """What was executed and what is committed. Header stamp = observation of the newest chunk among them (0: none);
+    `time_from_start` = each action's time after it, negative for what was executed before that observation.
+    """
+    newest_ns = int(commanded.chunks_ns.max(initial=0))
+    return chunk_message(Chunk(newest_ns, commanded.times_ns, commanded.actions), channels, base_frame)
 
 
 def values_message(values: Sequence[float] | NDArray[np.float64]) -> Float64MultiArray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-_SMOOTHING = 0.02  # share of the newest step in the reported factor: about the last fifty steps
+_SMOOTHING = 0.02  # share of the newest step in the reported mean: about the last fifty steps
 
 
 class Pace:
@@ -19,8 +19,12 @@ class Pace:
         self._step_s = step_s
         self._due_s = time.monotonic()
         self._began_s = self._due_s
-        self.factor = real_time_factor
+        self._lasting_s = self._wall_s
+
+    @property
+    def factor(self) -> float:
         """World seconds per wall second, as reached of late."""
+        return self._step_s / self._lasting_s
 
     def wait(self) -> None:
         """Sleeps until the next step is due."""
@@ -29,7 +33,5 @@ class Pace:
             time.sleep(self._due_s - now_s)
             now_s = time.monotonic()
         self._due_s = max(self._due_s + self._wall_s, now_s)
-        lasted_s = now_s - self._began_s
+        self._lasting_s += _SMOOTHING * (now_s - self._began_s - self._lasting_s)
         self._began_s = now_s
-        if lasted_s > 0:
-            self.factor += _SMOOTHING * (self._step_s / lasted_s - self.factor)

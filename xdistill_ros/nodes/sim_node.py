@@ -27,6 +27,7 @@ from .pace import Pace
 from .tunables import Tunable
 
 if TYPE_CHECKING:
+    from xdistill_ros.sim.controllers import Trajectory
     from xdistill_ros.sim.world import Frame, World
 
 _FRAMES_WAITING = 4  # beyond this the renderer is behind and the world waits for it
@@ -146,7 +147,7 @@ class SimNode(GraphNode):
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
         with self._lock:
-            taken = self._world.receive_joint_command(messages.trajectory_of(message))
+            taken = self._world.receive_joint_command(_trajectory(message))
         self.health.count("commands" if taken else "commands_rejected")
 
     def _on_gripper(self, message: Float64MultiArray) -> None:
@@ -181,6 +182,17 @@ class SimNode(GraphNode):
     def _announce(self) -> None:
         self.set_parameters([Parameter("time_limit_s", value=float(self._world.task.time_limit_s))])
         self._success.publish(Bool(data=False))
+
+
+def _trajectory(message: JointTrajectory) -> Trajectory:
+    """The message as `sim/` has it."""
+    from xdistill_ros.sim.controllers import Trajectory, TrajectoryPoint
+
+    points = [
+        TrajectoryPoint(list(point.positions), list(point.velocities), messages.to_ns(point.time_from_start) * 1e-9)
+        for point in message.points
+    ]
+    return Trajectory(messages.to_ns(message.header.stamp), list(message.joint_names), points)
 
 
 main = partial(run, SimNode)

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     TCP_SPEED = "tcp_speed"
     WORKSPACE = "workspace"
     UNREACHABLE = "unreachable"
+    TRACKING_FAILED = "tracking_failed"
     FOLLOWING_ERROR = "following_error"
     JOINT_STATE_FROZEN = "joint_state_frozen"
     JOINT_STATE_INVALID = "joint_state_invalid"

@@ -19,10 +19,10 @@ class Lighting:
     """Two directional lights and what comes from everywhere. Directions point the way the light travels."""
 
     key_direction: tuple[float, float, float] = (-0.35, 0.35, -0.87)
-    key_rgb: RGB = (0.62, 0.61, 0.58)
+    key_rgb: RGB = (0.50, 0.49, 0.46)
     fill_direction: tuple[float, float, float] = (0.5, -0.6, -0.6)
-    fill_rgb: RGB = (0.20, 0.21, 0.24)
-    ambient_rgb: RGB = (0.34, 0.34, 0.35)
+    fill_rgb: RGB = (0.18, 0.19, 0.22)
+    ambient_rgb: RGB = (0.30, 0.30, 0.31)
 
 
 @dataclass(frozen=True)

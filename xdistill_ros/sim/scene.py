@@ -5,6 +5,8 @@ Owns the physics options and the calibration of the cameras; knows nothing of ti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
@@ -13,8 +15,9 @@ from xdistill_ros.rig.poses import quaternion_from_rotation, rotation_from_quate
 
 from . import textures
 from .arm_model import WORLD_CONTACT, add_arm
-from .frames import OPTICAL_TO_MUJOCO
+from .frames import OPTICAL_TO_MUJOCO, upright
 from .looks import LIGHTS, TABLE_MATERIAL
+from .table import Table
 from .tasks.base import Task
 
 STEP_NS = 2_000_000
@@ -110,3 +113,12 @@ def _add_distractors(spec: mujoco.MjSpec) -> None:
         body.add_geom(type=shape, size=list(size), material=f"distractor{index}", mass=0.15, **WORLD_CONTACT)
 
 
+def place_distractors(table: Table, where: Sequence[tuple[float, float, float]]) -> None:
+    """Stands the first distractors at (x, y, yaw) on the table and parks the others out of sight."""
+    for index, (shape, size, _) in enumerate(DISTRACTORS):
+        name = f"distractor{index}"
+        present = index < len(where)
+        x, y, yaw = where[index] if present else (0.3 * index, 0.0, 0.0)
+        height = size[1] if shape == mujoco.mjtGeom.mjGEOM_CYLINDER else size[2]
+        table.place(name, upright(x, y, height if present else PARKED_Z, yaw))
+        table.model.body_gravcomp[table.model.body(name).id] = 0.0 if present else 1.0

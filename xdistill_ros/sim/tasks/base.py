@@ -48,7 +48,7 @@ class Task(ABC):
     region: the in-distribution starts. outer: bounds of the ring that the variant `position` draws from.
     anywhere: still wider, for the renderings that an encoder is distilled on.
     paint: nominal colour of each material the task uses. recolours: what the variant `colour` paints instead.
-    object_body: what is placed, and what the variant `perturbation` moves.
+    object_body: what is placed, and what the variant `perturbation` moves. held_body: what the fingers touch.
     """
 
     name: ClassVar[str]
@@ -60,6 +60,7 @@ class Task(ABC):
     paint: ClassVar[Mapping[str, RGB]]
     recolours: ClassVar[tuple[Mapping[str, RGB], ...]]
     object_body: ClassVar[str]
+    held_body: ClassVar[str]
 
     @abstractmethod
     def build(self, spec: mujoco.MjSpec) -> None:

@@ -31,7 +31,7 @@ class MoveCube(Task):
     anywhere = Region({"x": (0.27, 0.61), "y": (-0.26, 0.26), "yaw": (-0.8, 0.8)})
     paint = {"cube": (0.86, 0.18, 0.14), "zone": (0.12, 0.30, 0.62), "zone_inside": (0.92, 0.92, 0.90)}
     recolours = ({"cube": (0.93, 0.70, 0.12)}, {"cube": (0.55, 0.20, 0.60)}, {"cube": (0.95, 0.45, 0.62)})
-    object_body = "cube"
+    object_body = held_body = "cube"
 
     def build(self, spec: mujoco.MjSpec) -> None:
         box = mujoco.mjtGeom.mjGEOM_BOX

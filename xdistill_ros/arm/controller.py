@@ -1,0 +1,320 @@
+"""The arm's controller without ROS: states and chunks in, one command a tick out.
+
+Owns consent, the chunk timeline, the motion chain, the monitors, and one lock that makes feeding (executor thread) and
+ticking (control thread) safe. The bridge node and the in-process simulation use this same class. It must not wait,
+publish, or read a clock: both clocks are handed in.
+
+What ends a motion: a target that is missing only brakes, and the arm goes on if one comes within `consent_lapse_s`;
+a fault ends consent at once; STOP and following error latch. In all cases the arm decelerates at its limits from the
+next tick on, and then the position is held by commands, not by silence.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdistill_ros.policy.chunk import Chunk, Target
+from xdistill_ros.policy.chunk_checks import Commanded
+from xdistill_ros.policy.chunk_timeline import ChunkTimeline, Merge
+from xdistill_ros.rig import Hold, Reason, Refusal, Rig
+from xdistill_ros.timeline.state import ArmState
+
+from .command import Command
+from .control_time import ControlTime
+from .envelope import Checked
+from .gripper import GripperRate
+from .modes import Consent, Mode
+from .monitors import RosClock, StateFreshness
+from .motion import Motion
+from .record import NO_CHUNK, CommandedActions, ExecutionRecord
+
+Array = NDArray[np.float64]
+
+# An arm whose measured joints are faster than this has not come to rest yet, rad/s.
+_RESTING = 0.05
+
+
+@dataclass(frozen=True)
+class TickResult:
+    """What one tick decided."""
+
+    time_ns: int
+    """ROS time that the command is for."""
+    command: Command | None
+    """To be sent; None before the first engagement, since the arm is not ours yet, and in shadow mode."""
+    gripper_width_m: float | None
+    """To be sent; None as above."""
+    mode: Mode
+    hold: Hold | None
+    """Why the arm does not move, or is coming to rest; None while it follows a target."""
+    interventions: tuple[Refusal, ...] = ()
+    """What the envelope changed in this tick's wish."""
+    target: Target | None = None
+    """What was to be followed."""
+    tcp_pose: Array | None = None
+    """(4, 4) TCP of the command, also in shadow mode."""
+
+
+class Controller:
+    """One arm. Every public method may be called from any thread."""
+
+    def __init__(self, rig: Rig, *, shadow: bool = False, merge: Merge | None = None) -> None:
+        """`shadow` computes everything and commands nothing. `merge` overrides the rig's strategy."""
+        self._rig = rig
+        self._shadow = shadow
+        self._lock = threading.Lock()
+        self._consent = Consent()
+        self._timeline = ChunkTimeline(rig, merge)
+        self._motion = Motion(rig)
+        self._gripper = GripperRate(rig)
+        self._record = ExecutionRecord(rig)
+        self._states = StateFreshness(rig)
+        self._clock = RosClock(rig)
+        self._time = ControlTime(1.0 / rig.arm.interface.rate_hz)
+        factor = rig.simulation.real_time_factor if rig.simulation else 1.0
+        self._watchdog_s = rig.arm.safety.watchdog_s / factor
+        self._auto_engage = bool(rig.simulation and rig.simulation.auto_engage)
+        self._seeded = False
+        self._now_ns = 0
+        self._steady_s: float | None = None
+        self._wanting_s = 0.0
+        self._teleop: tuple[Target, float] | None = None
+        self._last_refusal: Refusal | None = None
+
+    # --- a person's doing -------------------------------------------------------------------------------------------
+
+    def engage(self, on: bool, mode: Mode = Mode.POLICY) -> Refusal | None:
+        """Gives (or withdraws) consent to motion in `mode`; the command starts at the measured state, at rest."""
+        with self._lock:
+            self._auto_engage = False
+            if not on:
+                self._consent.disengage()
+                return None
+            return None if self._consent.mode is mode else self._engage(mode)
+
+    def stop(self) -> None:
+        """STOP: the arm decelerates from the next tick on and is held until reset and engaged."""
+        with self._lock:
+            hold = Hold(Reason.STOP_PRESSED, "STOP; reset, then engage")
+            self._motion.envelope.latch(hold)
+            self._consent.latch(hold)
+
+    def reset(self) -> Refusal | None:
+        """Clears STOP and latched faults; the arm still holds until engaged."""
+        with self._lock:
+            refusal = self._consent.reset()
+            if refusal is None:
+                self._motion.envelope.release()
+            return refusal
+
+    def home(self) -> Refusal | None:
+        """Goes home in joint space, if engaged; then holds until engaged again."""
+        with self._lock:
+            if not self._consent.engaged:
+                return Refusal(Reason.NOT_ENGAGED, "going home is motion: engage first")
+            self._consent.mode = Mode.HOME
+            return None
+
+    def fault(self, hold: Hold) -> None:
+        """A fault found elsewhere (a peer died): ends consent."""
+        with self._lock:
+            self._consent.end(hold)
+
+    # --- what arrives -----------------------------------------------------------------------------------------------
+
+    def on_state(self, state: ArmState, now_ns: int) -> Refusal | None:
+        """A measured state at ROS time `now_ns`; latches when the arm does not follow."""
+        with self._lock:
+            self._now_ns = max(self._now_ns, now_ns)
+            refusal = self._states.accept(state, now_ns)
+            if refusal is not None:
+                if refusal.reason is Reason.JOINT_STATE_INVALID:
+                    self._consent.end(Hold(refusal.reason, refusal.sentence))
+                return refusal
+            if self._seeded and not self._shadow:
+                self._motion.envelope.watch(state)
+            return None
+
+    def on_chunk(self, chunk: Chunk, now_ns: int) -> Refusal | None:
+        """A proposal of the policy at ROS time `now_ns`; a refused one changes nothing."""
+        with self._lock:
+            if self._consent.mode is not Mode.POLICY:
+                return Refusal(Reason.NOT_ENGAGED, f"chunks are not taken in mode {self._consent.mode.value}")
+            if self._shadow and self._states.newest is not None:
+                self._motion.seed(self._states.newest.positions)
+            joints = self._motion.envelope.positions
+            commanded = Commanded(self._motion.kinematics.forward(joints), joints)
+            refusal = self._timeline.merge(chunk, now_ns, commanded)
+            self._last_refusal = refusal
+            return refusal
+
+    def on_teleop(self, target: Target, steady_s: float) -> None:
+        """A person's target, at steady time `steady_s`: each keeps the dead-man alive for `watchdog_s`."""
+        with self._lock:
+            self._teleop = target, steady_s
+
+    # --- the control thread -----------------------------------------------------------------------------------------
+
+    def tick(self, now_ros_ns: int, now_steady_s: float) -> TickResult:
+        """Decides the command for ROS time `now_ros_ns`; to be called at the rig's control rate."""
+        with self._lock:
+            fault = self._watch(now_ros_ns, now_steady_s)
+            time_ns = self._time.advance(now_ros_ns)
+            if self._auto_engage and fault is None and self._engage(Mode.POLICY) is None:
+                self._auto_engage = False
+            if not self._seeded:
+                return TickResult(time_ns, None, None, self._consent.mode, fault or self._consent.hold)
+            return self._move(time_ns, now_steady_s, fault)
+
+    def commanded(self, now_ns: int) -> CommandedActions:
+        """Actions executed and committed, on the policy's grid: what `/arm/commanded` says at ROS time `now_ns`."""
+        with self._lock:
+            committed: list[Target] = []
+            if self._consent.mode is Mode.POLICY:
+                period_ns = self._record.period_ns
+                for k in range(1, self._rig.policy.prediction_horizon + 1):
+                    target = self._timeline.target((now_ns // period_ns + k) * period_ns)
+                    if isinstance(target, Hold):
+                        break
+                    committed.append(target)
+            return self._record.actions(committed)
+
+    @property
+    def mode(self) -> Mode:
+        """As of now."""
+        with self._lock:
+            return self._consent.mode
+
+    @property
+    def interventions(self) -> dict[Reason, int]:
+        """How often the envelope intervened, by reason."""
+        with self._lock:
+            return dict(self._motion.envelope.counts)
+
+    # --- within the lock --------------------------------------------------------------------------------------------
+
+    def _engage(self, mode: Mode) -> Refusal | None:
+        stale = self._states.check(self._now_ns)
+        if stale is not None:
+            return Refusal(stale.reason, stale.sentence)
+        state = self._states.newest
+        assert state is not None, "a state that is fresh has arrived"
+        fastest = float(np.abs(state.velocities).max())
+        if fastest > _RESTING or (self._seeded and not self._motion.envelope.at_rest):
+            return Refusal(Reason.ARM_MOVING, f"a joint moves at {fastest:.3f} rad/s; engage when the arm is at rest")
+        refusal = self._consent.engage(mode)
+        if refusal is None:
+            self._start(state)
+        return refusal
+
+    def _start(self, state: ArmState) -> None:
+        """Everything begins at the measured state; nothing planned before is resumed."""
+        self._motion.seed(state.positions)
+        self._gripper.seed(state.gripper_width_m)
+        self._timeline.clear()
+        self._record.clear()
+        self._teleop = None
+        self._last_refusal = None
+        self._wanting_s = 0.0
+        self._seeded = True
+
+    def _watch(self, now_ns: int, steady_s: float) -> Hold | None:
+        """Looks for faults before anything is decided; what it finds ends consent or latches."""
+        if self._seeded and self._steady_s is not None and steady_s - self._steady_s > self._watchdog_s:
+            self._motion.resume_from_rest()
+        self._steady_s = steady_s
+        self._now_ns = max(self._now_ns, now_ns)
+        fault = self._clock.check(now_ns, steady_s)
+        if fault is not None and fault.reason is Reason.CLOCK_BACKWARDS:
+            self._forget_time(now_ns)
+        fault = fault or self._states.check(now_ns)
+        if fault is not None:
+            self._consent.end(fault)
+        if self._motion.envelope.latched is not None:
+            self._consent.latch(self._motion.envelope.latched)
+        return fault
+
+    def _forget_time(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+        self._states.newest = None
+        self._time.clear()
+        self._timeline.clear()
+        self._record.clear()
+
+    def _move(self, time_ns: int, steady_s: float, fault: Hold | None) -> TickResult:
+        target = self._target(time_ns, steady_s)
+        checked, hold = self._command(target, time_ns)
+        self._count_wanting(hold)
+        followed = target if isinstance(target, Target) and hold is None else None
+        width = self._gripper.step(followed.gripper_width_m) if followed else self._gripper.width_m
+        assert width is not None, "the gripper was seeded with the arm"
+        pose = self._motion.kinematics.forward(checked.command.positions)
+        chunk_ns = followed.chunk_ns if followed and self._consent.mode is Mode.POLICY else NO_CHUNK
+        self._record.executed(time_ns, pose, checked.command.positions, width, chunk_ns)
+        return TickResult(
+            time_ns=time_ns,
+            command=None if self._shadow else checked.command,
+            gripper_width_m=None if self._shadow else width,
+            mode=self._consent.mode,
+            hold=self._consent.hold or hold or fault,
+            interventions=checked.interventions,
+            target=followed,
+            tcp_pose=pose,
+        )
+
+    def _target(self, time_ns: int, steady_s: float) -> Target | Hold | None:
+        """What is to be followed; a Hold when it is missing; None when going home."""
+        match self._consent.mode:
+            case Mode.POLICY:
+                return self._policy_target(time_ns)
+            case Mode.TELEOP:
+                return self._teleop_target(steady_s)
+            case Mode.HOME:
+                return None
+            case Mode.HOLD | Mode.STOPPED:
+                assert self._consent.hold is not None, "a mode that holds has its reason"
+                return self._consent.hold
+
+    def _policy_target(self, time_ns: int) -> Target | Hold:
+        target = self._timeline.target(time_ns)
+        if isinstance(target, Hold) and self._last_refusal is not None:
+            return Hold(target.reason, f"{target.sentence}; the last was refused ({self._last_refusal})")
+        return target
+
+    def _teleop_target(self, steady_s: float) -> Target | Hold:
+        if self._teleop is None:
+            return Hold(Reason.WAITING_FOR_DATA, "no target has arrived yet")
+        target, arrived_s = self._teleop
+        silent_s = steady_s - arrived_s
+        if silent_s > self._watchdog_s:
+            return Hold(Reason.DEAD_MAN, f"no target for {silent_s:.2f} s, limit {self._watchdog_s} s")
+        return target
+
+    def _command(self, target: Target | Hold | None, time_ns: int) -> tuple[Checked, Hold | None]:
+        """One tick of motion, or of braking and why."""
+        if isinstance(target, Hold):
+            return self._motion.brake(time_ns), target
+        moved = self._motion.go_home(time_ns) if target is None else self._motion.follow(target, time_ns)
+        if isinstance(moved, Hold):
+            return self._motion.brake(time_ns), moved
+        if moved.hold is not None:
+            self._consent.end(moved.hold)
+        elif target is None and self._motion.is_home:
+            self._consent.end(Hold(Reason.HOME_REACHED, "the arm is home; engage to go on"))
+        return moved, moved.hold
+
+    def _count_wanting(self, hold: Hold | None) -> None:
+        """Consent lapses when there was nothing to follow for too long; waiting for the first chunk is not that."""
+        if hold is None or not self._consent.engaged:
+            self._wanting_s = 0.0
+            return
+        if hold.reason is Reason.WAITING_FOR_DATA:
+            return
+        self._wanting_s += 1.0 / self._rig.arm.interface.rate_hz
+        if self._wanting_s > self._rig.arm.safety.consent_lapse_s:
+            sentence = f"nothing to follow for {self._wanting_s:.1f} s ({hold}); engage to go on"
+            self._consent.end(Hold(Reason.CONSENT_LAPSED, sentence))

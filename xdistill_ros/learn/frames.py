@@ -1,0 +1,66 @@
+"""The features of all frames of a task's recordings, several augmented copies each, computed once with a frozen encoder.
+
+Copy 0 is the frame as it is; it is what the running policy sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xdistill_ros.perception import PreprocessSpec
+
+from .augment import Augmentation
+from .encoders import Encoder
+from .recording import Recording
+
+
+@dataclass(frozen=True)
+class Frames:
+    """All images of a task by camera (N, h, w, 3) uint8, in the order of `data.Windows.frames`, and their standard."""
+
+    images: Mapping[str, NDArray[np.uint8]]
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, recordings: Sequence[Recording], preprocess: Mapping[str, PreprocessSpec]) -> Frames:
+        """Joins the recordings' images."""
+        spec = next(iter(preprocess.values()))
+        images = {name: np.concatenate([one.images[name] for one in recordings]) for name in preprocess}
+        mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (spec.mean, spec.std))
+        return cls(images, mean, std)
+
+    def tensor(
+        self, images: NDArray[np.uint8], augmentation: Augmentation | None, generator: torch.Generator
+    ) -> Tensor:
+        """Network input (B, 3, h, w) of images (B, h, w, 3), augmented between scaling and standardising if wished."""
+        unit = torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255.0
+        if augmentation is not None:
+            unit = augmentation(unit, generator)
+        return ((unit - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def cache_features(
+    encoder: Encoder, frames: Frames, copies: int, augmentation: Augmentation, seed: int, batch: int = 64
+) -> NDArray[np.float32]:
+    """(copies, n_cam, N, F): copy 0 in fp32 of the frames as they are, the others of augmented ones in bf16."""
+    encoder.eval()
+    generator = torch.Generator().manual_seed(seed)
+    cached = []
+    for copy in range(copies):
+        with torch.autocast("cpu", torch.bfloat16, enabled=copy > 0):
+            cached.append([
+                torch.cat([
+                    encoder(frames.tensor(images[at : at + batch], augmentation if copy else None, generator)).float()
+                    for at in range(0, len(images), batch)
+                ]).numpy()
+                for images in frames.images.values()
+            ])  # fmt: skip
+    return np.array(cached, dtype=np.float32)

@@ -1,0 +1,103 @@
+"""The whole recipe of the shipped bundles as one validated file (`config/learn/*.yaml`)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from xdistill_ros.perception import PreprocessSpec
+from xdistill_ros.policy.actions import ProprioPart
+from xdistill_ros.policy.ddim import Schedule
+from xdistill_ros.rig import Rig
+
+from .augment import Augmentation
+from .distil import DistilConfig
+from .encoders import Feature
+from .unet import UNetConfig
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Demonstrations(_Part):
+    """What is recorded for each task. Seeds count up from `first_seed`; trials use seeds from 100000 on."""
+
+    count: int = Field(25, ge=1)
+    first_seed: int = Field(0, ge=0)
+
+
+class RenderingsConfig(_Part):
+    """What the encoder is distilled on: randomised renderings, some of each task."""
+
+    per_task: int = Field(5000, ge=8)
+    seed: int = 50_000
+
+
+class HeadConfig(_Part):
+    """One task's head on cached features, and its short polish after the joint fine-tuning."""
+
+    unet: UNetConfig = UNetConfig()
+    schedule: Schedule = Schedule(prediction_type="sample", clip_sample_range=1.5)
+    copies: int = Field(4, ge=1, description="augmented copies of every frame whose features are cached")
+    augmentation: Augmentation = Augmentation()
+    steps: int = 3000
+    polish_steps: int = 800
+    batch: int = 256
+    learning_rate: float = 1e-3
+    polish_rate: float = 3e-4
+    weight_decay: float = 1e-3
+    seed: int = 0
+
+
+class FineTune(_Part):
+    """The joint end-to-end step: shared encoder and all heads."""
+
+    steps: int = 300
+    windows: int = Field(8, description="of each task in a batch")
+    encoder_rate: float = 3e-5
+    head_rate: float = 1e-4
+    anchor: float = Field(0.3, ge=0, description="weight of staying near the distilled features on the same frames")
+    augmentation: Augmentation = Augmentation()
+    seed: int = 0
+
+
+class Recipe(_Part):
+    """Everything that decides what a bundle becomes."""
+
+    rig: Path
+    tasks: tuple[str, ...] = Field(min_length=1)
+    resize_width_px: int = 128
+    resize_height_px: int = 96
+    proprio: tuple[ProprioPart, ...] = ("tcp_relative", "tcp_height", "gripper_width")
+    feature: Feature = "projection"
+    demonstrations: Demonstrations = Demonstrations()
+    renderings: RenderingsConfig = RenderingsConfig()
+    distil: DistilConfig = DistilConfig()
+    head: HeadConfig = HeadConfig()
+    fine_tune: FineTune = FineTune()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a recipe. Raises pydantic's ValidationError naming every wrong field."""
+        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+    def preprocess(self, rig: Rig) -> dict[str, PreprocessSpec]:
+        """The preprocessing of each camera of `rig`."""
+        return {
+            name: PreprocessSpec(
+                source_width_px=camera.width_px, source_height_px=camera.height_px,
+                resize_width_px=self.resize_width_px, resize_height_px=self.resize_height_px,
+            )
+            for name, camera in rig.cameras.items()
+        }  # fmt: skip
+
+
+def fingerprint(*parts: object) -> str:
+    """Short hash of configuration parts, by which a finished stage is found again."""
+    text = "|".join(part.model_dump_json() if isinstance(part, BaseModel) else repr(part) for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -1,0 +1,220 @@
+"""Between the policy's chunks and the arm's own command topics: the only node that moves the arm.
+
+The control thread (`arm.ControlLoop`) ticks `arm.Controller` and publishes; the executor feeds it states, chunks and
+a person's consent. Every decision is the controller's. This node comes up holding, is never ended because another
+process ended, and brings the arm to rest before it ends itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from typing import Any, ClassVar
+
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from xdistill_ros.rig import Hold, Reason, Refusal
+
+from . import messages, qos
+from .lifecycle import GraphNode, StopReason, run
+from .tunables import Tunable
+
+_REST_S = 2.0  # how long the end of the process waits for the arm to come to rest
+_WATCH_S = 0.1
+_GRIPPER_TICKS = 10  # the width is repeated this often while it does not change, for a gripper that restarted
+
+
+class ArmBridgeNode(GraphNode):
+    """See the module's docstring."""
+
+    tunables: ClassVar[tuple[Tunable, ...]] = (
+        Tunable("shadow", False, "everything runs and is shown, nothing is commanded", read_only=True),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("arm_bridge_node")
+
+    def configure(self) -> None:
+        """Builds the controller, which holds, and connects it."""
+        from xdistill_ros.arm.controller import Controller  # pinocchio and pink take a while to import
+        from xdistill_ros.arm.interfaces import interface_for
+        from xdistill_ros.arm.kinematics import Kinematics
+
+        self._controller = Controller(self.rig, shadow=self.value("shadow"))
+        self._kinematics = Kinematics(self.rig)
+        self._interface = interface_for(self.rig)
+        self._merged: tuple[int, float] | None = None  # newest chunk not yet commanded: its name, when it was merged
+        self._said = ""
+        self._at_rest = threading.Event()
+        self._ticks = 0
+        self._width_m: float | None = None
+        self._publish()
+        self.subscribe(JointState, "/joint_states", self._on_state, qos.newest())
+        self.subscribe(
+            JointTrajectory, "/policy/action_chunk", self._on_chunk, qos.newest_of_living(), lost="sampler_node"
+        )
+        self.serve(SetBool, "/arm/engage", self._on_engage)
+        self.serve(Trigger, "/arm/stop", self._on_stop)
+        self.serve(Trigger, "/arm/reset", self._on_reset)
+        self.serve(Trigger, "/arm/home", self._on_home)
+        self.every(1.0 / self.rig.policy.rate_hz, self._say_commanded, steady=True)
+        self.every(_WATCH_S, self._watch, steady=True)
+        self.get_logger().info(f"when commands cease: {self.rig.arm.interface.on_silence}")
+
+    def _publish(self) -> None:
+        arm = self.rig.arm.interface
+        kind = Float64MultiArray if arm.kind == "forward_position" else JointTrajectory
+        self._commands = self.publisher(kind, arm.topic, qos.command())
+        self._widths = self.publisher(Float64MultiArray, self.rig.gripper.topic, qos.command())
+        self._joint_commands = self.publisher(JointState, "/arm/joint_command", qos.stream())
+        self._tcp = self.publisher(PoseStamped, "/arm/tcp_pose", qos.stream())
+        self._commanded = self.publisher(JointTrajectory, "/arm/commanded", qos.stream())
+        self._mode = self.publisher(String, "/arm/mode", qos.latched())
+
+    def activate(self) -> None:
+        """The control thread starts; the arm holds."""
+        from xdistill_ros.arm.control_loop import ControlLoop
+
+        self._loop = ControlLoop(self.rig, self._tick, self._send)
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        """The arm decelerates to rest, then the control thread ends."""
+        self._controller.engage(False)
+        self._at_rest.clear()
+        if not self._at_rest.wait(_REST_S):
+            self.get_logger().error(f"the arm did not come to rest within {_REST_S} s")
+        self._loop.stop()
+
+    def report(self) -> dict[str, str]:
+        """Mode, how the deadlines were kept, how often the envelope intervened."""
+        late = self._loop.lateness()
+        values = {
+            "mode": self._controller.mode.value,
+            "ticks": str(late.ticks),
+            "deadlines_missed": str(late.missed),
+            "lateness_ms": f"{late.p50_s * 1e3:.2f} {late.p99_s * 1e3:.2f} {late.worst_s * 1e3:.2f}",
+        }
+        return values | {f"intervention.{reason}": str(n) for reason, n in self._controller.interventions.items()}
+
+    # ---- the control thread
+
+    def _tick(self, steady_s: float) -> Any:
+        return self._controller.tick(self.now_ns(), steady_s)
+
+    def _send(self, result: Any) -> None:
+        if result.command is not None:
+            self._send_command(result)
+        self._ticks += 1
+        if result.gripper_width_m is not None and (
+            result.gripper_width_m != self._width_m or self._ticks % _GRIPPER_TICKS == 0
+        ):
+            self._width_m = result.gripper_width_m
+            self._widths.publish(messages.values_message([self._width_m]))
+        self._say_mode(result.mode.value, result.hold)
+        for intervention in result.interventions:
+            self.health.count(f"intervened.{intervention.reason.value}")
+        merged = self._merged
+        if merged is not None and result.target is not None and result.target.chunk_ns >= merged[0]:
+            self._merged = None
+            self.health.took("command", time.monotonic() - merged[1])
+            self.health.took("exposure_to_command", (result.time_ns - merged[0]) * 1e-9)
+        if result.command is None or not result.command.velocities.any():
+            self._at_rest.set()
+
+    def _send_command(self, result: Any) -> None:
+        message = self._interface.message(result.command)
+        if self.rig.arm.interface.kind == "forward_position":
+            self._commands.publish(messages.values_message(message))
+        else:
+            self._commands.publish(messages.trajectory_message(message))
+        self._joint_commands.publish(messages.command_message(result.command, result.time_ns, self.rig))
+
+    def _say_mode(self, mode: str, hold: Hold | None) -> None:
+        said = mode if hold is None else f"{mode} ({hold.reason.value})"
+        if said == self._said:
+            return
+        self._said = said
+        text = mode if hold is None else f"{mode} ({hold})"
+        self._mode.publish(String(data=text))
+        self.get_logger().info(text)
+        if hold is not None:
+            self.health.refuse(hold, "arm")
+        else:
+            self.health.accept("arm")
+        self.publish_diagnostics()
+
+    # ---- the executor's thread
+
+    def _on_state(self, message: JointState) -> None:
+        state = messages.state_of(message, self.rig)
+        refusal = state if isinstance(state, Refusal) else self._controller.on_state(state, self.now_ns())
+        if refusal is not None:
+            self.refuse(refusal, "/joint_states")
+        if isinstance(state, Refusal):
+            return
+        if refusal is None:
+            self.accept("/joint_states")
+        pose = self._kinematics.forward(state.positions)
+        self._tcp.publish(messages.pose_message(pose, state.stamp_ns, self.rig.arm.base_frame))
+
+    def _on_chunk(self, message: JointTrajectory, info: Any) -> None:
+        self.health.took("transport", (time.time_ns() - info["source_timestamp"]) * 1e-9)
+        began_s = time.monotonic()
+        chunk = messages.chunk_of(message, self.rig.channels)
+        refusal = chunk if isinstance(chunk, Refusal) else self._controller.on_chunk(chunk, self.now_ns())
+        if isinstance(chunk, Refusal) or refusal is not None:
+            if refusal.reason is not Reason.NOT_ENGAGED:  # while the arm holds, chunks come and are not wanted
+                self.refuse(refusal, "chunk")
+            return
+        merged_s = time.monotonic()
+        self.health.took("merge", merged_s - began_s)
+        self._merged = chunk.observation_ns, merged_s
+        self.health.count("chunks")
+        self.accept("chunk")
+
+    def peer_lost(self, topic: str, peer: str) -> None:
+        """Without its sampler the arm has nothing to follow: consent ends now, not when the chunk runs out."""
+        super().peer_lost(topic, peer)
+        self._controller.fault(Hold(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"))
+
+    def _say_commanded(self) -> None:
+        commanded = self._controller.commanded(self.now_ns())
+        if len(commanded.times_ns):
+            message = messages.commanded_message(commanded, self.rig.channels, self.rig.arm.base_frame)
+            self._commanded.publish(message)
+
+    def _watch(self) -> None:
+        if not self._loop.alive:
+            self.get_logger().fatal("the control thread has ended; see the traceback above")
+            self.finish(StopReason.FAILED)
+
+    def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        return _answer(response, self._controller.engage(request.data))
+
+    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._controller.stop()
+        return _answer(response, None)
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return _answer(response, self._controller.reset())
+
+    def _on_home(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return _answer(response, self._controller.home())
+
+
+def _answer(response: Any, refusal: Refusal | None) -> Any:
+    response.success = refusal is None
+    response.message = "" if refusal is None else str(refusal)
+    return response
+
+
+main = partial(run, ArmBridgeNode)
+
+if __name__ == "__main__":
+    raise SystemExit(main())
