@@ -26,7 +26,9 @@ def table(table_rig: Rig) -> Table:
 @given(shares=st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6))
 def test_tcp_pose_agrees_with_pinocchio_everywhere(table: Table, table_rig: Rig, shares: list[float]) -> None:
     limits = table_rig.arm.joints.values()
-    angles = np.array([one.lower_rad + s * (one.upper_rad - one.lower_rad) for one, s in zip(limits, shares, strict=True)])
+    angles = np.array(
+        [one.lower_rad + s * (one.upper_rad - one.lower_rad) for one, s in zip(limits, shares, strict=True)]
+    )
     model = pinocchio.buildModelFromUrdf(str(table_rig.arm.urdf))
     data = model.createData()
     pinocchio.framesForwardKinematics(model, data, angles)

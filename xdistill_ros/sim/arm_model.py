@@ -96,7 +96,9 @@ def _link(urdf: Path, joint: ElementTree.Element) -> Link:
     name, kind = joint.get("name", ""), joint.get("type")
     axis = joint.find("axis")
     if kind not in ("revolute", "fixed") or (kind == "revolute" and (axis is None or axis.get("xyz") != "0 0 1")):
-        raise ValueError(f"{urdf}: joint {name} is {kind}; the simulated arm takes revolute joints about z and fixed ones")
+        raise ValueError(
+            f"{urdf}: joint {name} is {kind}; the simulated arm takes revolute joints about z and fixed ones"
+        )
     origin = joint.find("origin")
     xyz, rpy = (
         np.array([float(number) for number in (origin.get(key, "0 0 0") if origin is not None else "0 0 0").split()])

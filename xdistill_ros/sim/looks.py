@@ -18,10 +18,10 @@ LIGHTS = ("key_light", "fill_light")
 class Lighting:
     """Two directional lights and what comes from everywhere. Directions point the way the light travels."""
 
-    key_direction: tuple[float, float, float] = (-0.35, 0.35, -0.87)
+    key_direction: tuple[float, float, float] = (-0.45, 0.40, -0.80)
     key_rgb: RGB = (0.50, 0.49, 0.46)
-    fill_direction: tuple[float, float, float] = (0.5, -0.6, -0.6)
-    fill_rgb: RGB = (0.18, 0.19, 0.22)
+    fill_direction: tuple[float, float, float] = (-0.55, -0.65, -0.30)
+    fill_rgb: RGB = (0.26, 0.27, 0.30)
     ambient_rgb: RGB = (0.30, 0.30, 0.31)
 
 

@@ -72,6 +72,11 @@ class Table:
         """A joint's value, rad or m."""
         return float(self.data.joint(name).qpos[0])
 
+    def set_joint(self, name: str, value: float) -> None:
+        """Puts a joint (rad or m) at `value`, at rest."""
+        joint = self.data.joint(name)
+        joint.qpos[0], joint.qvel[0] = value, 0.0
+
     def joint_speed(self, name: str) -> float:
         """A joint's velocity, rad/s or m/s."""
         return float(self.data.joint(name).qvel[0])
