@@ -164,7 +164,6 @@ def export(path: Path, threads: int) -> dict[str, float]:
 
 def _sized(recipe: Any, rig: Any, proprio: int) -> tuple[Any, Any]:
     from xdistill_ros.learn.encoders import Encoder
-    from xdistill_ros.learn.encoders import Encoder
     from xdistill_ros.learn.policy import Head
 
     encoder = Encoder(teacher_dim=TEACHER_DIM, feature=recipe.feature).eval()
