@@ -22,7 +22,7 @@ from .rollout import Run
 from .tasks import TASKS
 from .world import World
 
-MOMENT = 0.55  # share of a demonstration after which its picture is taken
+MOMENT = 0.66  # share of a demonstration after which its picture is taken
 TILE = (400, 300)
 INSET = (140, 105)
 MARGIN = 6

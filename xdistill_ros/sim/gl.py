@@ -10,7 +10,7 @@ BACKENDS = {"egl": "EGL", "osmesa": "OSMesa"}  # MUJOCO_GL's value -> shared lib
 
 
 class NoRendererError(RuntimeError):
-    """Neither EGL nor OSMesa is installed; the message says how to get one."""
+    """Nothing can render here; the message says how to change that."""
 
 
 def available() -> list[str]:
@@ -19,22 +19,29 @@ def available() -> list[str]:
 
 
 def choose() -> str | None:
-    """Sets MUJOCO_GL (and PyOpenGL's platform) unless the user did; returns what is in force, None if nothing fits.
+    """Sets MUJOCO_GL (and PyOpenGL's platform) unless the user did; returns what is in force, None if nothing is.
 
     Where nothing fits, physics still work: rendering is what raises NoRendererError, through `require`.
     """
-    backend = os.environ.get("MUJOCO_GL") or next(iter(available()), None)
-    if backend and "mujoco" not in sys.modules:
-        os.environ["MUJOCO_GL"] = backend
-        if backend in BACKENDS:
-            os.environ.setdefault("PYOPENGL_PLATFORM", backend)
-    return backend
+    chosen = os.environ.get("MUJOCO_GL")
+    if chosen is None and "mujoco" not in sys.modules:
+        chosen = next(iter(available()), None)
+        if chosen is not None:
+            os.environ["MUJOCO_GL"] = chosen
+            os.environ.setdefault("PYOPENGL_PLATFORM", chosen)
+    return chosen
 
 
 def require() -> None:
     """Raises NoRendererError when nothing can render here."""
-    if choose() is None:
+    if choose() is not None or os.environ.get("DISPLAY"):
+        return
+    if available():
         raise NoRendererError(
-            "rendering needs EGL or OSMesa and neither library is installed; "
-            "on Debian or Ubuntu: apt-get install -y libegl1 libgl1-mesa-dri (or libosmesa6)"
+            "mujoco was imported before xdistill_ros.sim could choose its renderer; "
+            f"import xdistill_ros.sim first, or set MUJOCO_GL={available()[0]} in the environment"
         )
+    raise NoRendererError(
+        "rendering needs EGL or OSMesa and neither library is installed; "
+        "on Debian or Ubuntu: apt-get install -y libegl1 libgl1-mesa-dri (or libosmesa6)"
+    )
