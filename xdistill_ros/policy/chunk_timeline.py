@@ -41,10 +41,17 @@ class _Plan:
         self._times = chunk.times_ns
         self._widths = chunk.actions[:, -1]
         self._is_pose = rig.policy.action_space.kind == "tcp_pose"
-        if self._is_pose:
+        seconds = np.diff(self._times)[:, None] / SECOND_NS
+        if not self._is_pose:
+            self._velocities = np.diff(chunk.actions[:, :-1], axis=0) / seconds
+        else:
             self._poses = poses.pose_from_9d(chunk.actions[:, :9])
             rotations = Rotation.from_matrix(self._poses[:, :3, :3])
             self._turns = (rotations[:-1].inv() * rotations[1:]).as_rotvec()
+            shifts = np.diff(self._poses[:, :3, 3], axis=0)
+            # a rotation about its own axis leaves the axis as it is, so before's frame gives it in the base frame
+            spins = rotations[:-1].apply(self._turns)
+            self._velocities = np.concatenate([shifts, spins], axis=1) / seconds
 
     def covers(self, time_ns: int) -> bool:
         return bool(self._times[0] <= time_ns <= self._times[-1])
@@ -56,13 +63,13 @@ class _Plan:
         width = float(self._widths[i] + fraction * (self._widths[i + 1] - self._widths[i]))
         if not self._is_pose:
             joints = interpolate_vector(self.chunk.actions[i, :-1], self.chunk.actions[i + 1, :-1], fraction)
-            return Target(time_ns, width, self.chunk.observation_ns, joints=joints)
+            return Target(time_ns, width, self.chunk.observation_ns, joints=joints, velocity=self._velocities[i])
         before, after = self._poses[i], self._poses[i + 1]
         pose = np.eye(4)
         pose[:3, 3] = interpolate_vector(before[:3, 3], after[:3, 3], fraction)
         # interpolate_pose's slerp, with its logarithm taken once when the chunk came
         pose[:3, :3] = before[:3, :3] @ Rotation.from_rotvec(fraction * self._turns[i]).as_matrix()
-        return Target(time_ns, width, self.chunk.observation_ns, pose=pose)
+        return Target(time_ns, width, self.chunk.observation_ns, pose=pose, velocity=self._velocities[i])
 
     def nearest(self, time_ns: int) -> Target:
         """The target at `time_ns`, or at the chunk's nearer end."""
@@ -157,9 +164,10 @@ def _mean(targets: list[Target], weights: Array) -> Target:
     """Weighted mean of targets of one instant; named after the newest, which is last."""
     share = weights / weights.sum()
     width = float(share @ [target.gripper_width_m for target in targets])
+    velocity = share @ np.array([target.velocity for target in targets])
     newest = targets[-1]
     if newest.joints is not None:
         joints = share @ np.array([target.joints for target in targets])
-        return Target(newest.time_ns, width, newest.chunk_ns, joints=joints)
+        return Target(newest.time_ns, width, newest.chunk_ns, joints=joints, velocity=velocity)
     pose = mean_pose(np.array([target.pose for target in targets]), share)
-    return Target(newest.time_ns, width, newest.chunk_ns, pose=pose)
+    return Target(newest.time_ns, width, newest.chunk_ns, pose=pose, velocity=velocity)

@@ -1,0 +1,58 @@
+"""What a newcomer reads is true of the files, and a checkout stays small."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, project_files
+
+PAGES = [path for path in project_files() if path.suffix == ".md"]
+LARGEST_CHECKOUT_MB = 60
+
+
+def targets(page: Path) -> list[str]:
+    """What a page links to or shows, without anchors and what lies on the web."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href|srcset)="([^"]+)"', text)
+    return [link.split("#")[0] for link in links if not re.match(r"https?:|mailto:|#", link)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    gone = [link for link in targets(page) if not (ROOT / page.parent / link).exists()]
+    assert gone == []
+
+
+def test_the_readme_opens_with_a_picture_and_names_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"!\[[^\]]+\]\([^)]+\)|<img ", text[:1500])
+    assert "make demo" in text
+    assert "make test" in text
+
+
+def test_every_make_target_in_the_pages_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in PAGES:
+        for target in re.findall(r"`make ([a-z]+)", (ROOT / page).read_text(encoding="utf-8")):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
+
+
+def test_every_page_is_reachable_from_the_readme() -> None:
+    seen: set[Path] = set()
+    queue = [Path("README.md")]
+    while queue:
+        page = queue.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        queue += [(ROOT / page.parent / link).resolve().relative_to(ROOT) for link in targets(page)
+                  if link.endswith(".md")]  # fmt: skip
+    assert {page for page in PAGES if page.parts[0] == "docs"} <= seen
+
+
+def test_a_checkout_is_small() -> None:
+    size = sum((ROOT / path).lstat().st_size for path in project_files())
+    assert size < LARGEST_CHECKOUT_MB * 1e6
