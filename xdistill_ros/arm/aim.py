@@ -1,8 +1,9 @@
 """From a target to the joint position and velocity that the tracker pursues.
 
-Owns the reference: the joint angles that have the target's pose, found from those of a tick ago. The reference may
-jump when chunks change; its velocity is the target's own, not that of the jump, since a pursuer told to arrive at the
-speed of catching up shoots past. Acceleration and jerk are the tracker's; whether the result is safe is the envelope's.
+Owns the reference: the joint angles that have the target's pose, found from those of a tick ago. When chunks change,
+it hurries to the new pose, but the velocity it is given is the target's own and not that of the hurry, since a pursuer
+told to arrive at the speed of catching up shoots past. Acceleration and jerk are the tracker's; whether the result is
+safe is the envelope's.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ Array = NDArray[np.float64]
 
 # Targets are kept this far inside the workspace, so that the tracker's overshoot does not meet the envelope's wall.
 _INSIDE_M = 0.001
-# The reference converges on a jump within some ticks; each of its steps is what joints do in this many ticks at most.
-_STEP_TICKS = 5.0
 # A reference that stays this far from the target, for this long, is out of reach and not just on its way.
 _APART_M, _APART_RAD, _PATIENCE_S = 0.02, 0.15, 0.3
 
@@ -62,16 +61,20 @@ class Aim:
             return Goal(np.clip(target.joints, *self._reach), velocity)
         assert target.pose is not None, "a target has a pose or joints"
         pose, twist = self._inside(target.pose, target.velocity)
-        step = self._converge(pose)
-        velocities = _common(self._kinematics.velocity_of(twist, self._reference), step / self._dt_s)
+        converging = self._converge(pose)
+        velocities = _common(self._kinematics.velocity_of(twist, self._reference), converging)
         return self._apart(pose) or Goal(self._reference, velocities)
 
     def _converge(self, pose: Array) -> Array:
-        """Moves the reference towards `pose` and says by how much (J,)."""
-        within_s = _STEP_TICKS * self._dt_s
-        step = within_s * self._kinematics.velocity_towards(pose, self._reference, within_s)
-        self._reference = np.clip(self._reference + step, *self._reach)
-        return step
+        """Moves the reference one tick towards `pose` and says how fast (J,).
+
+        Never faster than the joints: near a singularity, where some joint would have to be, the inverse kinematics then
+        spends what they have on staying near the path, while a reference that ran ahead would leave each joint to
+        catch up by itself, off the path.
+        """
+        velocities = self._kinematics.velocity_towards(pose, self._reference, self._dt_s)
+        self._reference = np.clip(self._reference + velocities * self._dt_s, *self._reach)
+        return velocities
 
     def _inside(self, pose: Array, twist: Array | None) -> tuple[Array, Array]:
         """`pose` moved into the workspace, and its twist without what would lead out of it."""
