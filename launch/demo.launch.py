@@ -1,7 +1,9 @@
-"""`ros2 launch xdistill_ros demo.launch.py`: the simulated table, the policy, and scored trials. What is in it: `xdistill_ros/graph.py`."""
+"""The simulated table, the policy, and scored trials; what it starts is in `xdistill_ros/graph.py`.
+
+ros2 launch xdistill_ros demo.launch.py --show-args
+"""
 
 from launch import LaunchDescription
-
 from xdistill_ros.nodes.launching import description
 
 

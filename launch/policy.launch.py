@@ -1,7 +1,9 @@
-"""`ros2 launch xdistill_ros policy.launch.py`: encoder, sampler and arm bridge, for a rig whose cameras and arm are up. What is in it: `xdistill_ros/graph.py`."""
+"""Encoder, sampler and arm bridge, for a rig whose cameras and arm are up; started from `xdistill_ros/graph.py`.
+
+ros2 launch xdistill_ros policy.launch.py --show-args
+"""
 
 from launch import LaunchDescription
-
 from xdistill_ros.nodes.launching import description
 
 

@@ -1,7 +1,9 @@
-"""`ros2 launch xdistill_ros sim.launch.py`: the simulated table, standing where the hardware would. What is in it: `xdistill_ros/graph.py`."""
+"""The simulated table, standing where the hardware would; what it starts is in `xdistill_ros/graph.py`.
+
+ros2 launch xdistill_ros sim.launch.py --show-args
+"""
 
 from launch import LaunchDescription
-
 from xdistill_ros.nodes.launching import description
 
 

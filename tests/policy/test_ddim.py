@@ -94,7 +94,5 @@ def test_noising_agrees_with_diffusers():
     random = np.random.default_rng(0)
     clean, noise = random.standard_normal((2, *SHAPE), dtype=np.float32)
     for step, timestep in enumerate(ddim.timesteps):
-        theirs = scheduler.add_noise(
-            torch.from_numpy(clean), torch.from_numpy(noise), torch.tensor([timestep])
-        ).numpy()
+        theirs = scheduler.add_noise(torch.from_numpy(clean), torch.from_numpy(noise), torch.tensor([timestep])).numpy()
         assert np.abs(ddim.noised(clean, noise, step) - theirs).max() < 1e-5

@@ -35,7 +35,9 @@ class Recording:
 
     def arrivals(self):
         """(arrival, stream, stamp, content) in the order of arrival."""
-        events = [(arrival, name, stamp, image) for name, frames in self.frames.items() for stamp, arrival, image in frames]
+        events = [
+            (arrival, name, stamp, image) for name, frames in self.frames.items() for stamp, arrival, image in frames
+        ]
         events += [(arrival, "arm", stamp, state) for stamp, arrival, state in self.states]
         return sorted(events, key=lambda event: (event[0], event[1], event[2]))
 

@@ -26,7 +26,9 @@ def table(table_rig: Rig) -> Table:
 @given(shares=st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6))
 def test_tcp_pose_agrees_with_pinocchio_everywhere(table: Table, table_rig: Rig, shares: list[float]) -> None:
     limits = table_rig.arm.joints.values()
-    angles = np.array([one.lower_rad + s * (one.upper_rad - one.lower_rad) for one, s in zip(limits, shares, strict=True)])
+    angles = np.array(
+        [one.lower_rad + s * (one.upper_rad - one.lower_rad) for one, s in zip(limits, shares, strict=True)]
+    )
     model = pinocchio.buildModelFromUrdf(str(table_rig.arm.urdf))
     data = model.createData()
     pinocchio.framesForwardKinematics(model, data, angles)
@@ -76,7 +78,7 @@ def test_unequal_focal_lengths_and_a_shifted_centre_are_rendered(table_rig: Rig)
 def test_camera_on_an_unknown_link_is_refused(table_rig: Rig) -> None:
     wrist = table_rig.cameras["wrist"].model_copy(update={"parent_frame": "link9"})
     rig = table_rig.model_copy(update={"cameras": {"wrist": wrist}})
-    with pytest.raises(ValueError, match="cameras.wrist.parent_frame: the arm has no link link9"):
+    with pytest.raises(ValueError, match=r"cameras\.wrist.parent_frame: the arm has no link link9"):
         scene.build(rig, TASKS["move_cube"])
 
 

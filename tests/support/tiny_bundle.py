@@ -51,7 +51,9 @@ class TinyNetworks:
 
     def prediction(self, sample: NDArray[np.float32], film: NDArray[np.float32]) -> NDArray[np.float32]:
         """(1, T, A) of a noisy sample (1, T, A) and film with the step's row added."""
-        return np.tanh(sample @ self.denoiser["mix"] + (film @ self.denoiser["film"])[:, None, :])
+        return np.tanh(
+            self.denoiser["time"] @ sample @ self.denoiser["mix"] + (film @ self.denoiser["film"])[:, None, :]
+        )
 
 
 def write_tiny_bundle(
@@ -87,6 +89,7 @@ def make_networks(rig: Rig, schedule: Schedule, seed: int) -> TinyNetworks:
         "cond": weights(condition_dim, FILM_DIM),
         "film": weights(FILM_DIM, channels),
         "mix": weights(channels, channels),
+        "time": weights(rig.policy.prediction_horizon, rig.policy.prediction_horizon),
     }
     return TinyNetworks({"w": weights(3, FEATURE_DIM)}, denoiser, weights(schedule.inference_steps, FILM_DIM))
 
@@ -174,12 +177,13 @@ def step_graph(weights: Weights, rig: Rig) -> bytes:
     """`sample` (1, T, A), `film` (1, FILM_DIM) -> `prediction` (1, T, A)."""
     shape = (1, rig.policy.prediction_horizon, len(rig.channels))
     nodes = [
-        helper.make_node("MatMul", ["sample", "mix"], ["mixed"]),
+        helper.make_node("MatMul", ["time", "sample"], ["over_time"]),
+        helper.make_node("MatMul", ["over_time", "mix"], ["mixed"]),
         helper.make_node("MatMul", ["film", "to_actions"], ["shift"]),
         helper.make_node("Add", ["mixed", "shift"], ["sum"]),
         helper.make_node("Tanh", ["sum"], ["prediction"]),
     ]
-    constants = {"mix": weights["mix"], "to_actions": weights["film"]}
+    constants = {"time": weights["time"], "mix": weights["mix"], "to_actions": weights["film"]}
     return _model(nodes, constants, {"sample": shape, "film": (1, FILM_DIM)}, {"prediction": shape})
 
 

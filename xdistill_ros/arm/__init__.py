@@ -9,6 +9,6 @@ from .modes import Mode
 from .record import CommandedActions
 
 __all__ = [
-    "Command", "CommandedActions", "ControlLoop", "Controller", "ForwardPosition", "JointTrajectoryMessage", "JointTrajectoryStream",
-    "Kinematics", "Lateness", "Mode", "TickResult", "TrajectoryPoint", "interface_for",
+    "Command", "CommandedActions", "ControlLoop", "Controller", "ForwardPosition", "JointTrajectoryMessage",
+    "JointTrajectoryStream", "Kinematics", "Lateness", "Mode", "TickResult", "TrajectoryPoint", "interface_for",
 ]  # fmt: skip

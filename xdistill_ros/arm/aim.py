@@ -1,8 +1,9 @@
 """From a target to the joint position and velocity that the tracker pursues.
 
-Owns the reference: joint angles that follow the targets as fast as TCP speed and joint velocities allow, along a
-straight line of the TCP, by one differential step of inverse kinematics a tick. Jerk and acceleration are the
-tracker's; whether the result is safe is the envelope's.
+Owns the reference: the joint angles that have the target's pose, found from those of a tick ago. When chunks change,
+it hurries to the new pose, but the velocity it is given is the target's own and not that of the hurry, since a pursuer
+told to arrive at the speed of catching up shoots past. Acceleration and jerk are the tracker's; whether the result is
+safe is the envelope's.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from xdistill_ros.policy.chunk import Target
 from xdistill_ros.rig import Hold, Reason, Rig
-from xdistill_ros.timeline.interpolation import interpolate_pose
 
 from .kinematics import Kinematics, pose_error
 
@@ -23,10 +22,8 @@ Array = NDArray[np.float64]
 
 # Targets are kept this far inside the workspace, so that the tracker's overshoot does not meet the envelope's wall.
 _INSIDE_M = 0.001
-# The reference leaves a tenth of the TCP's speed to the tracker for catching up.
-_SPEED_SHARE = 0.9
-# A lead of the wished pose over the reached one beyond this, for this long, is out of reach and not just fast.
-_LEASH_M, _LEASH_RAD, _PATIENCE_S = 0.02, 0.15, 0.3
+# A reference that stays this far from the target, for this long, is out of reach and not just on its way.
+_APART_M, _APART_RAD, _PATIENCE_S = 0.02, 0.15, 0.3
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,9 @@ class Goal:
     """What the tracker pursues this tick."""
 
     positions: Array
+    """(J,) rad."""
     velocities: Array
+    """(J,) rad/s, with which the goal itself moves."""
 
 
 class Aim:
@@ -45,76 +44,62 @@ class Aim:
         joints = list(rig.arm.joints.values())
         self._kinematics = kinematics
         self._dt_s = 1.0 / rig.arm.interface.rate_hz
-        self._speed = np.array([joint.velocity_rad_s for joint in joints])
         self._reach = np.array([[joint.lower_rad for joint in joints], [joint.upper_rad for joint in joints]])
         self._box = np.array(rig.arm.workspace.lower_m) + _INSIDE_M, np.array(rig.arm.workspace.upper_m) - _INSIDE_M
-        self._step_m = _SPEED_SHARE * rig.arm.safety.tcp_speed_m_s * self._dt_s
-        # the wrist may turn as fast as its slowest joint, which is what such a step asks of it
-        self._step_rad = float(self._speed.min()) * self._dt_s
         self.seed(np.array(rig.arm.home_rad))
 
     def seed(self, positions: Array) -> None:
-        """Starts at joint angles (J,), at rest."""
+        """Starts at joint angles (J,)."""
         self._reference = np.array(positions)
-        self._carrot = self._kinematics.forward(self._reference)
-        self._strained_s = 0.0
+        self._apart_s = 0.0
 
     def step(self, target: Target) -> Goal | Hold:
-        """The reference one tick on towards `target`; Hold(UNREACHABLE) when it cannot be followed."""
+        """The goal for `target`; Hold(UNREACHABLE) when there has been none near it for too long."""
         if target.joints is not None:
-            return self.towards(target.joints, self._speed)
+            still = np.zeros_like(target.joints)
+            velocity = still if target.velocity is None else target.velocity
+            return Goal(np.clip(target.joints, *self._reach), velocity)
         assert target.pose is not None, "a target has a pose or joints"
-        self._carrot = self._advance(self._carrot, self._inside(target.pose))
-        velocities = self._kinematics.velocity_towards(self._carrot, self._reference, self._dt_s)
-        self._reference = self._reference + velocities * self._dt_s
-        return self._strain() or Goal(self._reference, velocities)
+        pose, twist = self._inside(target.pose, target.velocity)
+        converging = self._converge(pose)
+        velocities = _common(self._kinematics.velocity_of(twist, self._reference), converging)
+        return self._apart(pose) or Goal(self._reference, velocities)
 
-    def towards(self, positions: Array, speed: Array) -> Goal:
-        """The reference one tick on towards joint angles (J,), straight in joint space.
+    def _converge(self, pose: Array) -> Array:
+        """Moves the reference one tick towards `pose` and says how fast (J,).
 
-        No joint goes faster than `speed` (J,) rad/s, the TCP not faster than its limit.
+        Never faster than the joints: near a singularity, where some joint would have to be, the inverse kinematics then
+        spends what they have on staying near the path, while a reference that ran ahead would leave each joint to
+        catch up by itself, off the path.
         """
-        offset = np.clip(positions, *self._reach) - self._reference
-        ticks = max(1.0, float(np.max(np.abs(offset) / (speed * self._dt_s))))
-        here = self._kinematics.tcp_position(self._reference)
-        moved = self._kinematics.tcp_position(self._reference + offset / ticks)
-        ticks *= max(1.0, float(np.linalg.norm(moved - here)) / self._step_m)
-        velocities = offset / (ticks * self._dt_s)
-        self._reference = self._reference + velocities * self._dt_s
-        self._carrot = self._kinematics.forward(self._reference)
-        return Goal(self._reference, velocities)
+        velocities = self._kinematics.velocity_towards(pose, self._reference, self._dt_s)
+        self._reference = np.clip(self._reference + velocities * self._dt_s, *self._reach)
+        return velocities
 
-    def _inside(self, pose: Array) -> Array:
-        """`pose` with its position moved into the workspace."""
+    def _inside(self, pose: Array, twist: Array | None) -> tuple[Array, Array]:
+        """`pose` moved into the workspace, and its twist without what would lead out of it."""
         inside = pose.copy()
         inside[:3, 3] = np.clip(pose[:3, 3], *self._box)
-        return inside
+        moving = np.zeros(6) if twist is None else twist.copy()
+        moving[:3][inside[:3, 3] != pose[:3, 3]] = 0.0
+        return inside, moving
 
-    def _advance(self, carrot: Array, pose: Array) -> Array:
-        """From `carrot` towards `pose`, position and rotation each by at most one tick's step."""
-        offset = pose[:3, 3] - carrot[:3, 3]
-        distance = float(np.linalg.norm(offset))
-        turn = Rotation.from_matrix(carrot[:3, :3].T @ pose[:3, :3])
-        angle = float(turn.magnitude())
-        if distance <= self._step_m and angle <= self._step_rad:
-            return pose
-        moved = carrot.copy()
-        moved[:3, 3] += offset * min(1.0, self._step_m / max(distance, 1e-12))
-        share = min(1.0, self._step_rad / max(angle, 1e-12))
-        moved[:3, :3] = carrot[:3, :3] @ Rotation.from_rotvec(share * turn.as_rotvec()).as_matrix()
-        return moved
-
-    def _strain(self) -> Hold | None:
-        """Keeps the carrot on its leash; a Hold when it has pulled on it for too long."""
-        reached = self._kinematics.forward(self._reference)
-        distance, angle = pose_error(reached, self._carrot)
-        if distance <= _LEASH_M and angle <= _LEASH_RAD:
-            self._strained_s = 0.0
+    def _apart(self, pose: Array) -> Hold | None:
+        distance, angle = pose_error(self._kinematics.forward(self._reference), pose)
+        if distance <= _APART_M and angle <= _APART_RAD:
+            self._apart_s = 0.0
             return None
-        self._strained_s += self._dt_s
-        share = min(_LEASH_M / max(distance, _LEASH_M), _LEASH_RAD / max(angle, _LEASH_RAD))
-        self._carrot = interpolate_pose(reached, self._carrot, share)
-        if self._strained_s <= _PATIENCE_S:
+        self._apart_s += self._dt_s
+        if self._apart_s <= _PATIENCE_S:
             return None
-        sentence = f"the TCP stays {distance:.3f} m and {angle:.2f} rad behind its target: out of reach or singular"
+        sentence = f"the arm gets no nearer to its target than {distance:.3f} m and {angle:.2f} rad"
         return Hold(Reason.UNREACHABLE, sentence)
+
+
+def _common(wished: Array, actual: Array) -> Array:
+    """Of two velocities (J,) the smaller one where they agree in direction, else none.
+
+    A reference that is stuck, out of reach, stands still whatever the target's velocity; one that jumps does not move
+    on at the speed of the jump.
+    """
+    return np.where(wished * actual > 0.0, np.sign(wished) * np.minimum(np.abs(wished), np.abs(actual)), 0.0)

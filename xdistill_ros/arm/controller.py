@@ -104,11 +104,17 @@ class Controller:
             self._consent.latch(hold)
 
     def reset(self) -> Refusal | None:
-        """Clears STOP and latched faults; the arm still holds until engaged."""
+        """Clears STOP and latched faults; the arm still holds until engaged.
+
+        From now on an arm that rests is held where it is measured, not where it was told to be before it was stopped.
+        """
         with self._lock:
             refusal = self._consent.reset()
             if refusal is None:
                 self._motion.envelope.release()
+                state = self._states.newest
+                if self._seeded and state is not None and self._at_rest(state):
+                    self._motion.seed(state.positions)
             return refusal
 
     def home(self) -> Refusal | None:
@@ -135,7 +141,7 @@ class Controller:
                 if refusal.reason is Reason.JOINT_STATE_INVALID:
                     self._consent.end(Hold(refusal.reason, refusal.sentence))
                 return refusal
-            if self._seeded and not self._shadow:
+            if self._ought_to_follow():
                 self._motion.envelope.watch(state)
             return None
 
@@ -203,13 +209,22 @@ class Controller:
             return Refusal(stale.reason, stale.sentence)
         state = self._states.newest
         assert state is not None, "a state that is fresh has arrived"
-        fastest = float(np.abs(state.velocities).max())
-        if fastest > _RESTING or (self._seeded and not self._motion.envelope.at_rest):
+        if not self._at_rest(state):
+            fastest = float(np.abs(state.velocities).max())
             return Refusal(Reason.ARM_MOVING, f"a joint moves at {fastest:.3f} rad/s; engage when the arm is at rest")
         refusal = self._consent.engage(mode)
         if refusal is None:
             self._start(state)
         return refusal
+
+    def _at_rest(self, state: ArmState) -> bool:
+        """Whether neither the measured arm nor the set-point moves."""
+        return bool(np.abs(state.velocities).max() <= _RESTING) and self._motion.envelope.at_rest
+
+    def _ought_to_follow(self) -> bool:
+        """Whether a difference between measured and commanded is an error; a held arm may be pushed aside by hand."""
+        moving = self._consent.engaged or not self._motion.envelope.at_rest
+        return self._seeded and moving and not self._shadow
 
     def _start(self, state: ArmState) -> None:
         """Everything begins at the measured state; nothing planned before is resumed."""
@@ -298,14 +313,12 @@ class Controller:
         """One tick of motion, or of braking and why."""
         if isinstance(target, Hold):
             return self._motion.brake(time_ns), target
-        moved = self._motion.go_home(time_ns) if target is None else self._motion.follow(target, time_ns)
-        if isinstance(moved, Hold):
-            return self._motion.brake(time_ns), moved
-        if moved.hold is not None:
-            self._consent.end(moved.hold)
+        checked, hold = self._motion.go_home(time_ns) if target is None else self._motion.follow(target, time_ns)
+        if checked.hold is not None:
+            self._consent.end(checked.hold)
         elif target is None and self._motion.is_home:
             self._consent.end(Hold(Reason.HOME_REACHED, "the arm is home; engage to go on"))
-        return moved, moved.hold
+        return checked, hold
 
     def _count_wanting(self, hold: Hold | None) -> None:
         """Consent lapses when there was nothing to follow for too long; waiting for the first chunk is not that."""

@@ -18,6 +18,9 @@ from .command import Command
 
 Array = NDArray[np.float64]
 
+# Slower set-points are at rest, rad/s: a trajectory controller rejects a message that ends with any velocity.
+_REST = 1e-6
+
 
 class ForwardPosition:
     """Messages for a forward_command_controller's `commands` topic."""
@@ -59,18 +62,20 @@ class JointTrajectoryStream:
         There is a point for each instant at which a joint comes to rest. Between them positions are quadratic in time,
         which the controller's cubic interpolation of positions and velocities reproduces exactly.
         """
-        stops = np.abs(command.velocities) / self._acceleration
-        instants = [0.0, *sorted({float(stop) for stop in stops if stop > 0.0})]
-        return JointTrajectoryMessage(self._names, [self._point(command, after) for after in instants])
+        velocities = np.where(np.abs(command.velocities) < _REST, 0.0, command.velocities)
+        stops = np.abs(velocities) / self._acceleration
+        # up to the next microsecond, so that joints which stop together share a point, and all of them have stopped
+        instants = sorted({0.0, *(np.ceil(stops * 1e6) / 1e6).tolist()})
+        points = [self._point(command.positions, velocities, stops, after) for after in instants]
+        return JointTrajectoryMessage(self._names, points)
 
-    def _point(self, command: Command, after_s: float) -> TrajectoryPoint:
-        """Positions and velocities `after_s` into the braking that begins at the set-point."""
-        stops = np.abs(command.velocities) / self._acceleration
+    def _point(self, positions: Array, velocities: Array, stops: Array, after_s: float) -> TrajectoryPoint:
+        """The braking from `positions` at `velocities`, which ends after `stops` (J,), `after_s` into it."""
         elapsed = np.minimum(after_s, stops)
-        deceleration = np.sign(command.velocities) * self._acceleration
-        positions = command.positions + command.velocities * elapsed - 0.5 * deceleration * elapsed**2
-        velocities = np.where(after_s >= stops, 0.0, command.velocities - deceleration * elapsed)
-        return TrajectoryPoint(positions.tolist(), velocities.tolist(), self._dt_s + after_s)
+        deceleration = np.sign(velocities) * self._acceleration
+        there = positions + velocities * elapsed - 0.5 * deceleration * elapsed**2
+        moving = np.where(after_s >= stops, 0.0, velocities - deceleration * elapsed)
+        return TrajectoryPoint(there.tolist(), moving.tolist(), self._dt_s + after_s)
 
 
 def interface_for(rig: Rig) -> ForwardPosition | JointTrajectoryStream:

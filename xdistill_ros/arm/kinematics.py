@@ -6,13 +6,14 @@ One instance belongs to one thread: pinocchio's data is scratch memory.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pink
 import pinocchio as pin
 from numpy.typing import NDArray
 from pink.limits import ConfigurationLimit, VelocityLimit
 from pink.tasks import FrameTask, PostureTask
-from scipy.spatial.transform import Rotation
 
 from xdistill_ros.rig import Hold, Reason, Rig
 
@@ -66,6 +67,17 @@ class Kinematics:
         )
         return np.asarray(velocity, dtype=np.float64)
 
+    def velocity_of(self, twist: Array, positions: Array) -> Array:
+        """Joint velocities (J,) in rad/s of a TCP twist (6,): m/s and rad/s in the base frame. Damped least squares.
+
+        Nakamura and Hanafusa 1986, "Inverse kinematic solutions with singularity robustness", with constant damping.
+        """
+        jacobian = pin.computeFrameJacobian(
+            self._model, self._data, positions, self._frame, pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        )
+        damped = jacobian @ jacobian.T + _DAMPING * np.eye(6)
+        return np.asarray(jacobian.T @ np.linalg.solve(damped, twist))
+
     def solve(
         self, pose: Array, seed: Array, tolerance_m: float = 1e-4, tolerance_rad: float = 1e-3, steps: int = 200
     ) -> Array | Hold:
@@ -85,7 +97,9 @@ class Kinematics:
 def pose_error(actual: Array, wished: Array) -> tuple[float, float]:
     """Distance in metres and angle in radians between two poses (4, 4)."""
     distance = float(np.linalg.norm(wished[:3, 3] - actual[:3, 3]))
-    return distance, float(Rotation.from_matrix(actual[:3, :3].T @ wished[:3, :3]).magnitude())
+    # rotations that are an angle w apart differ by sqrt(8) sin(w / 2) in the Frobenius norm (Huynh 2009, eq. 34)
+    chord = float(np.linalg.norm(wished[:3, :3] - actual[:3, :3]))
+    return distance, 2.0 * math.asin(min(1.0, chord / math.sqrt(8.0)))
 
 
 def _reduced_model(rig: Rig) -> pin.Model:

@@ -19,8 +19,8 @@ from .tracker import Tracker
 
 Array = NDArray[np.float64]
 
-# Going home is nobody's task: half of what the joints may do is fast enough.
-_HOME_SHARE = 0.5
+# Going home is nobody's task: a part of what the joints may do is fast enough, and keeps the TCP's speed limit.
+_HOME_SHARE = 0.3
 _HOME_TOLERANCE_RAD = 1e-3
 
 
@@ -33,8 +33,8 @@ class Motion:
         self._aim = Aim(rig, self.kinematics)
         self._tracker = Tracker(rig)
         self._home = np.array(rig.arm.home_rad)
-        self._home_speed = _HOME_SHARE * np.array([joint.velocity_rad_s for joint in rig.arm.joints.values()])
-        self._in_step = False
+        self._aimed = False
+        self._tracking = False
 
     @property
     def is_home(self) -> bool:
@@ -46,42 +46,41 @@ class Motion:
     def seed(self, positions: Array) -> None:
         """Starts at rest where the arm was measured (J,)."""
         self.envelope.seed(positions)
-        self._in_step = False
+        self._aimed = self._tracking = False
 
     def resume_from_rest(self) -> None:
         """See Envelope.resume_from_rest."""
         self.envelope.resume_from_rest()
-        self._in_step = False
+        self._aimed = self._tracking = False
 
     def brake(self, now_ns: int) -> Checked:
         """One tick of the way to rest, then rest."""
-        self._in_step = False
+        self._aimed = self._tracking = False
         return self.envelope.brake(now_ns)
 
-    def follow(self, target: Target, now_ns: int) -> Checked | Hold:
-        """One tick after `target`, or why it cannot be followed (then nothing was commanded yet)."""
-        self._keep_in_step()
-        goal = self._aim.step(target)
-        return goal if isinstance(goal, Hold) else self._pursue(goal, now_ns)
-
-    def go_home(self, now_ns: int) -> Checked | Hold:
-        """One tick on a straight line in joint space to the rig's home."""
-        self._keep_in_step()
-        return self._pursue(self._aim.towards(self._home, self._home_speed), now_ns)
-
-    def _pursue(self, goal: Goal, now_ns: int) -> Checked | Hold:
-        wish = self._tracker.step(goal.positions, goal.velocities)
-        if isinstance(wish, Hold):
-            return wish
-        checked = self.envelope.check(wish.positions, now_ns, wish.velocities)
-        if checked.hold is not None:
-            self._in_step = False
-        elif checked.interventions:
-            self._tracker.seed(self.envelope.positions, self.envelope.velocities)
-        return checked
-
-    def _keep_in_step(self) -> None:
-        if not self._in_step:
+    def follow(self, target: Target, now_ns: int) -> tuple[Checked, Hold | None]:
+        """One tick after `target`, or of braking and why it cannot be followed."""
+        if not self._aimed:
             self._aim.seed(self.envelope.positions)
+            self._aimed = True
+        goal = self._aim.step(target)
+        if isinstance(goal, Hold):
+            # the aim goes on: it is what notices that a target is within reach again
+            self._tracking = False
+            return self.envelope.brake(now_ns), goal
+        return self._pursue(goal, now_ns)
+
+    def go_home(self, now_ns: int) -> tuple[Checked, Hold | None]:
+        """One tick on a straight line in joint space to the rig's home."""
+        return self._pursue(Goal(self._home, np.zeros_like(self._home)), now_ns, _HOME_SHARE)
+
+    def _pursue(self, goal: Goal, now_ns: int, speed_share: float = 1.0) -> tuple[Checked, Hold | None]:
+        if not self._tracking:
             self._tracker.seed(self.envelope.positions, self.envelope.velocities)
-            self._in_step = True
+        wish = self._tracker.step(goal.positions, goal.velocities, speed_share)
+        if isinstance(wish, Hold):
+            self._tracking = False
+            return self.envelope.brake(now_ns), wish
+        checked = self.envelope.check(wish.positions, now_ns, wish.velocities)
+        self._tracking = not checked.interventions and checked.hold is None
+        return checked, checked.hold

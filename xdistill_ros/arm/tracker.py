@@ -51,16 +51,17 @@ class Tracker:
         self._velocities = np.clip(velocities, -self._limit, self._limit)
         self._accelerations = np.zeros_like(positions)
 
-    def step(self, target: Array, target_velocity: Array) -> Command | Hold:
+    def step(self, target: Array, target_velocity: Array, speed_share: float = 1.0) -> Command | Hold:
         """The set-point one tick on, pursuing a target (J,) rad that moves with `target_velocity` (J,) rad/s.
 
-        `target` is where the target is at the end of the tick. Hold(TRACKING_FAILED) when ruckig finds no trajectory,
-        as for a target that is not finite; seed before the next step then.
+        `target` is where the target is at the end of the tick; `speed_share` of the joints' speed is used.
+        Hold(TRACKING_FAILED) when ruckig finds no trajectory, as for a target that is not finite; seed anew then.
         """
-        frame = np.clip(target_velocity, -_TARGET_SHARE * self._limit, _TARGET_SHARE * self._limit)
+        limit = speed_share * self._limit
+        frame = np.clip(target_velocity, -_TARGET_SHARE * limit, _TARGET_SHARE * limit)
         start = self._positions - (target - frame * self._dt_s)
-        self._input.max_velocity = (self._limit - frame).tolist()
-        self._input.min_velocity = (-self._limit - frame).tolist()
+        self._input.max_velocity = (limit - frame).tolist()
+        self._input.min_velocity = (-limit - frame).tolist()
         self._input.current_position = _rounded(start)
         self._input.current_velocity = _rounded(self._velocities - frame)
         self._input.current_acceleration = _rounded(self._accelerations)

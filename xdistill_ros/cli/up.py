@@ -16,7 +16,6 @@ import time
 import xmlrpc.client
 from configparser import RawConfigParser
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 import yaml
@@ -32,7 +31,14 @@ def command(process: Process, folder: Path) -> list[str]:
     """The command line of a process; its parameters are written to a file in `folder`."""
     parameters = folder / f"{process.name}.yaml"
     parameters.write_text(yaml.safe_dump({process.name: {"ros__parameters": dict(process.parameters)}}))
-    line = [sys.executable, "-m", f"{PACKAGE}.nodes.{process.executable}", "--ros-args", "--params-file", str(parameters)]
+    line = [
+        sys.executable,
+        "-m",
+        f"{PACKAGE}.nodes.{process.executable}",
+        "--ros-args",
+        "--params-file",
+        str(parameters),
+    ]
     for old, new in {"__node": process.name, **process.remappings}.items():
         line += ["-r", f"{old}:={new}"]
     return line
@@ -93,7 +99,7 @@ def run(graph: Graph) -> int:
         return status
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rich.progress import track
 from torch import Tensor
+from torch.nn import functional
 
 from .augment import Augmentation
 from .encoders import Encoder, normalise
@@ -35,6 +36,7 @@ class DistilConfig(BaseModel):
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     warm_up: float = 0.08
+    coarse_share: float = 0.5  # of the steps run at half resolution, on twice the batch and half the cost
     held_out: int = 600
     check_every: int = 1000
     save_every: int = 500
@@ -81,11 +83,12 @@ def distil(encoder: Encoder, teacher: Teacher, data: Renderings, config: DistilC
     clock = time.monotonic()
     for step in track(range(start, config.steps), "distilling", disable=start >= config.steps):
         draw = np.random.default_rng((config.seed, step))
-        rows = np.sort(draw.integers(0, trainable, config.batch))
+        coarse = step < config.coarse_share * config.steps
+        rows = np.sort(draw.integers(0, trainable, config.batch * (2 if coarse else 1)))
         generator = torch.Generator().manual_seed(int(draw.integers(2**31)))
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * one_cycle(step, config.steps, config.warm_up)
-        loss = _step(encoder, teacher, data, rows, config, generator)
+        loss = _step(encoder, teacher, data, rows, config, generator, coarse)
         optimiser.step()
         optimiser.zero_grad()
         if (step + 1) % config.check_every == 0 or step + 1 == config.steps:
@@ -100,11 +103,12 @@ def distil(encoder: Encoder, teacher: Teacher, data: Renderings, config: DistilC
 
 def _step(
     encoder: Encoder, teacher: Teacher, data: Renderings, rows: NDArray[np.int64], config: DistilConfig,
-    generator: torch.Generator,
+    generator: torch.Generator, coarse: bool,
 ) -> float:  # fmt: skip
     images = data.batch(rows)
     wanted, weights = teacher.targets(images, torch.from_numpy(rows))
     unit = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255.0
+    unit = functional.avg_pool2d(unit, 2) if coarse else unit
     seen = data.standardise(config.augmentation(unit, generator)).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
         guess = encoder.imitate(seen)

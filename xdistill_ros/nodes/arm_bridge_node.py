@@ -1,8 +1,8 @@
 """Between the policy's chunks and the arm's own command topics: the only node that moves the arm.
 
-The control thread (`arm.ControlLoop`) ticks `arm.Controller` and publishes; the executor feeds it states, chunks and
-a person's consent. Every decision is the controller's. This node comes up holding, is never ended because another
-process ended, and brings the arm to rest before it ends itself.
+The control thread (`arm.ControlLoop`) takes the newest measured state, ticks `arm.Controller` and publishes; the
+executor feeds it chunks and a person's consent. Every decision is the controller's. This node comes up holding, is
+never ended because another process ended, and brings the arm to rest before it ends itself.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ArmBridgeNode(GraphNode):
         self._ticks = 0
         self._width_m: float | None = None
         self._publish()
-        self.subscribe(JointState, "/joint_states", self._on_state, qos.newest())
+        self._states = self.poll(JointState, "/joint_states", qos.newest())
         self.subscribe(
             JointTrajectory, "/policy/action_chunk", self._on_chunk, qos.newest_of_living(), lost="sampler_node"
         )
@@ -105,7 +105,21 @@ class ArmBridgeNode(GraphNode):
     # ---- the control thread
 
     def _tick(self, steady_s: float) -> Any:
+        for message, _ in self._states.take():
+            self._on_state(message)
         return self._controller.tick(self.now_ns(), steady_s)
+
+    def _on_state(self, message: JointState) -> None:
+        state = messages.state_of(message, self.rig)
+        refusal = state if isinstance(state, Refusal) else self._controller.on_state(state, self.now_ns())
+        if refusal is not None:
+            self.refuse(refusal, "/joint_states")
+        if isinstance(state, Refusal):
+            return
+        if refusal is None:
+            self.accept("/joint_states")
+        pose = self._kinematics.forward(state.positions)
+        self._tcp.publish(messages.pose_message(pose, state.stamp_ns, self.rig.arm.base_frame))
 
     def _send(self, result: Any) -> None:
         if result.command is not None:
@@ -151,18 +165,6 @@ class ArmBridgeNode(GraphNode):
 
     # ---- the executor's thread
 
-    def _on_state(self, message: JointState) -> None:
-        state = messages.state_of(message, self.rig)
-        refusal = state if isinstance(state, Refusal) else self._controller.on_state(state, self.now_ns())
-        if refusal is not None:
-            self.refuse(refusal, "/joint_states")
-        if isinstance(state, Refusal):
-            return
-        if refusal is None:
-            self.accept("/joint_states")
-        pose = self._kinematics.forward(state.positions)
-        self._tcp.publish(messages.pose_message(pose, state.stamp_ns, self.rig.arm.base_frame))
-
     def _on_chunk(self, message: JointTrajectory, info: Any) -> None:
         self.health.took("transport", (time.time_ns() - info["source_timestamp"]) * 1e-9)
         began_s = time.monotonic()
@@ -197,14 +199,14 @@ class ArmBridgeNode(GraphNode):
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         return _answer(response, self._controller.engage(request.data))
 
-    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._controller.stop()
         return _answer(response, None)
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answer(response, self._controller.reset())
 
-    def _on_home(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_home(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answer(response, self._controller.home())
 
 

@@ -43,9 +43,7 @@ class EncoderNode(GraphNode):
         self._features, self._arrivals = {}, {}
         self._preprocess = {name: Preprocess(bundle.manifest.preprocess[name]) for name in self.rig.cameras}
         self._encoders = {
-            name: Encoder(
-                bundle, name, threads=self.value("threads"), require_provider=self.value("provider") or None
-            )
+            name: Encoder(bundle, name, threads=self.value("threads"), require_provider=self.value("provider") or None)
             for name in self.rig.cameras
         }
         self._frame_ids = {name: bundle.frame_id(name) for name in self.rig.cameras}
@@ -100,9 +98,7 @@ class EncoderNode(GraphNode):
         age_s = (now_ns - stamp_ns) * 1e-9
         if age_s <= limit_s:
             return None
-        return Refusal(
-            Reason.STALE_IMAGE, f"camera {camera}: newest image is {age_s:.3f} s old, limit {limit_s:.3f} s"
-        )
+        return Refusal(Reason.STALE_IMAGE, f"camera {camera}: newest image is {age_s:.3f} s old, limit {limit_s:.3f} s")
 
 
 main = partial(run, EncoderNode)

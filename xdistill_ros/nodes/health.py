@@ -7,6 +7,7 @@ caller. `xdistill trace` reads the same `stage.*` values from /diagnostics that 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
 
 import numpy as np
@@ -14,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from xdistill_ros.rig import Refusal
 
+_LOG_AGAIN_S = 5.0  # the same refusal is not logged more often
 _WINDOW = 400  # the newest measurements of a stage that its median and p99 are taken from
 
 
@@ -29,14 +31,23 @@ class Health:
         self._counts: Counter[str] = Counter()
         self._standing: dict[str, Refusal] = {}
         self._fault: str | None = None
+        self._logged: dict[tuple[str, str], float] = {}
 
     def refuse(self, refusal: Refusal, source: str = "") -> bool:
-        """Counts a refusal; it stands until `source` is accepted. True when it is new and so worth a line in the log."""
+        """Counts a refusal; it stands until `source` is accepted. True when it is new, so worth logging."""
         with self._lock:
             self._refusals[refusal.reason.value] += 1
             before = self._standing.get(source)
             self._standing[source] = refusal
-            return before is None or before.reason != refusal.reason
+            return (before is None or before.reason != refusal.reason) and self._worth_logging(source, refusal)
+
+    def _worth_logging(self, source: str, refusal: Refusal) -> bool:
+        """What comes and goes many times a second is not logged each time."""
+        key, now_s = (source, refusal.reason.value), time.monotonic()
+        if now_s - self._logged.get(key, -_LOG_AGAIN_S) < _LOG_AGAIN_S:
+            return False
+        self._logged[key] = now_s
+        return True
 
     def accept(self, source: str = "") -> bool:
         """What came from `source` is good again. True when something stood against it."""

@@ -34,8 +34,10 @@ from rclpy.task import Future
 from xdistill_ros import rig as rigs
 from xdistill_ros.rig import Reason, Refusal, Rig
 
+from . import qos
 from .clock import GraphClock
 from .health import Health
+from .polled import Polled
 from .tunables import Tunable, declare
 
 DIAGNOSTICS_PERIOD_S = 0.5
@@ -50,7 +52,7 @@ class StopReason(StrEnum):
     FAILED = "failed"
 
 
-class SetupRefused(Exception):
+class SetupError(Exception):
     """Configuration that cannot be used; the message is for the operator."""
 
 
@@ -74,7 +76,7 @@ class GraphNode(LifecycleNode):
         self.active = False
         self.stopping: Future = Future()
         self._release: list[Callable[[], Any]] = []
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.reports())
         # by the steady clock: diagnostics go on when /clock stands still, and say so
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._beat, clock=self._steady)
@@ -82,7 +84,7 @@ class GraphNode(LifecycleNode):
     # ---- what a subclass fills in
 
     def configure(self) -> None:
-        """Creates what the node works with; `self.rig` is loaded. Raises SetupRefused or one of `refusals`."""
+        """Creates what the node works with; `self.rig` is loaded. Raises SetupError or one of `refusals`."""
 
     def activate(self) -> None:
         """Starts work."""
@@ -115,6 +117,12 @@ class GraphNode(LifecycleNode):
         made = self.create_subscription(kind, topic, self._gated(callback), qos, event_callbacks=events)
         self._release.append(partial(self.destroy_subscription, made))
 
+    def poll(self, kind: type, topic: str, qos_profile: QoSProfile) -> Polled:
+        """A subscription that calls nobody: its owner takes from it when it needs to know."""
+        made = self.create_subscription(kind, topic, lambda _: None, qos_profile)
+        self._release.append(partial(self.destroy_subscription, made))
+        return Polled(made)
+
     def serve(self, kind: type, name: str, callback: Callable[..., Any]) -> None:
         """A service; `callback(request, response) -> response` also answers while inactive."""
         made = self.create_service(kind, name, callback)
@@ -140,7 +148,6 @@ class GraphNode(LifecycleNode):
     def accept(self, source: str = "") -> None:
         """What comes from `source` is good again."""
         if self.health.accept(source):
-            self.get_logger().info(f"{source or 'it'} works again")
             self.publish_diagnostics()
 
     def peer_lost(self, topic: str, peer: str) -> None:
@@ -174,10 +181,9 @@ class GraphNode(LifecycleNode):
         try:
             self.rig = rigs.load(Path(self.value("rig")))
             self.health.hardware_id = self.rig.name
-            self.time = GraphClock(self, simulated=self.value("use_sim_time"), rig=self.rig)
-            self.when_released(self.time.close)
+            self.time = GraphClock(self, self.rig)
             self.configure()
-        except (rigs.RigError, SetupRefused, *self.refusals) as error:
+        except (rigs.RigError, SetupError, *self.refusals) as error:
             self._free()
             self.health.fault(str(error))
             self.get_logger().error(str(error))
@@ -262,6 +268,7 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     """The body of every node's `main`: spins until a signal or `finish`; the process's exit status."""
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
+    threading.excepthook = partial(_end_with, node, threading.excepthook)
     listening = _listen_for_signals(node)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -276,6 +283,12 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     rclpy.shutdown()
     listening.close()
     return 1 if reason is StopReason.FAILED else 0
+
+
+def _end_with(node: GraphNode, show: Callable[[Any], Any], failure: Any) -> None:
+    """An exception that ends one of a node's threads ends its process: half a node is worse than none."""
+    show(failure)
+    node.finish(StopReason.FAILED)
 
 
 def _listen_for_signals(node: GraphNode) -> socket.socket:

@@ -71,7 +71,8 @@ def pixels_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint8] 
     """The pixels (H, W, 3) of a camera's image, or why it is not that camera's image."""
     if message.encoding != "rgb8":
         return Refusal(
-            Reason.IMAGE_ENCODING, f"{camera}: encoding is '{message.encoding}', allowed is 'rgb8'; set the driver to it"
+            Reason.IMAGE_ENCODING,
+            f"{camera}: encoding is '{message.encoding}', allowed is 'rgb8'; set the driver to it",
         )
     height, width = wanted.height_px, wanted.width_px
     if (message.width, message.height) != (width, height):

@@ -16,7 +16,7 @@ class Pace:
     def __init__(self, step_s: float, real_time_factor: float) -> None:
         """`step_s` is world time."""
         self._wall_s = step_s / real_time_factor
-        self._step_s = step_s
+        self.step_s = step_s
         self._due_s = time.monotonic()
         self._began_s = self._due_s
         self._lasting_s = self._wall_s
@@ -24,7 +24,7 @@ class Pace:
     @property
     def factor(self) -> float:
         """World seconds per wall second, as reached of late."""
-        return self._step_s / self._lasting_s
+        return self.step_s / self._lasting_s
 
     def wait(self) -> None:
         """Sleeps until the next step is due."""

@@ -25,9 +25,19 @@ def stream(depth: int = 5) -> QoSProfile:
     return _profile(depth, ReliabilityPolicy.RELIABLE, **_LEASE)
 
 
+def reports() -> QoSProfile:
+    """Diagnostics of all nodes, offered and asked for."""
+    return _profile(20, ReliabilityPolicy.RELIABLE)
+
+
 def newest() -> QoSProfile:
     """Asked for by the policy: best effort, only the newest, from any publisher."""
     return _profile(1, ReliabilityPolicy.BEST_EFFORT)
+
+
+def recent() -> QoSProfile:
+    """Asked for where values are interpolated between their stamps: best effort, the last half second."""
+    return _profile(50, ReliabilityPolicy.BEST_EFFORT)
 
 
 def newest_of_living() -> QoSProfile:
@@ -40,10 +50,9 @@ def command() -> QoSProfile:
     return _profile(1, ReliabilityPolicy.RELIABLE)
 
 
-def latched(lease: bool = True) -> QoSProfile:
-    """What a late joiner needs (mode, success): reliable, transient-local."""
-    more = _LEASE if lease else {}
-    return _profile(1, ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL, **more)
+def latched() -> QoSProfile:
+    """What a late joiner needs (mode, success): reliable, transient-local, with a lease on the publisher's life."""
+    return _profile(1, ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL, **_LEASE)
 
 
 def clock() -> QoSProfile:

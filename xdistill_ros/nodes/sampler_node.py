@@ -24,7 +24,7 @@ from xdistill_ros.policy.window import ObservationWindow
 from xdistill_ros.rig import Refusal
 
 from . import messages, qos
-from .lifecycle import GraphNode, SetupRefused, run
+from .lifecycle import GraphNode, SetupError, run
 from .tunables import Tunable
 
 _WATCH_S = 0.1
@@ -58,7 +58,7 @@ class SamplerNode(GraphNode):
         measured = self._sampler.warm_up()
         refusal = too_slow(measured, self.rig)
         if refusal is not None:
-            raise SetupRefused(str(refusal))
+            raise SetupError(str(refusal))
         self.get_logger().info(
             f"bundle {bundle.manifest.name} {bundle.hash} on {self._sampler.provider}: "
             f"{measured.median_s * 1e3:.1f} ms a chunk, p99 {measured.p99_s * 1e3:.1f} ms"
@@ -84,7 +84,7 @@ class SamplerNode(GraphNode):
                 qos.newest_of_living(),
                 lost="encoder_node",
             )
-        self.subscribe(JointState, "/joint_states", self._on_state, qos.newest())
+        self.subscribe(JointState, "/joint_states", self._on_state, qos.recent())
         self.subscribe(
             JointTrajectory, "/arm/commanded", self._on_commanded, qos.newest_of_living(), lost="arm_bridge_node"
         )

@@ -22,15 +22,13 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from . import messages, qos
-from .lifecycle import GraphNode, SetupRefused, run
+from .lifecycle import GraphNode, SetupError, run
 from .pace import Pace
 from .tunables import Tunable
 
 if TYPE_CHECKING:
     from xdistill_ros.sim.controllers import Trajectory
     from xdistill_ros.sim.world import Frame, World
-
-_FRAMES_WAITING = 4  # beyond this the renderer is behind and the world waits for it
 
 
 class SimNode(GraphNode):
@@ -49,8 +47,9 @@ class SimNode(GraphNode):
     def configure(self) -> None:
         """Builds the world and everything a driver would offer."""
         if self.rig.simulation is None:
-            raise SetupRefused(f"rig {self.rig.name} has no `simulation` section: it describes hardware")
+            raise SetupError(f"rig {self.rig.name} has no `simulation` section: it describes hardware")
         self._world = self._new_world()
+        self._pace = Pace(1.0 / self.rig.simulation.clock_rate_hz, self.rig.simulation.real_time_factor)
         self._lock = threading.Lock()  # guards the world
         self._work: queue.Queue[Frame | None] = queue.Queue()
         self._ticks = self.publisher(Clock, "/clock", qos.clock())
@@ -73,11 +72,11 @@ class SimNode(GraphNode):
 
     def activate(self) -> None:
         """Time begins to pass."""
-        self._running = threading.Event()
+        self._running, self._can_draw = threading.Event(), threading.Event()
         self._running.set()
         self._threads = [
-            threading.Thread(target=self._live, name="world"),
-            threading.Thread(target=self._draw, name="renderer"),
+            threading.Thread(target=self._draw, name="renderer", daemon=True),
+            threading.Thread(target=self._live, name="world", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -95,15 +94,12 @@ class SimNode(GraphNode):
     # ---- the world's thread
 
     def _live(self) -> None:
-        simulation = self.rig.simulation
-        assert simulation is not None
-        step_s = 1.0 / simulation.clock_rate_hz
-        self._pace = Pace(step_s, simulation.real_time_factor)
+        self._can_draw.wait()  # opening the context takes long; the world shall not stand still for it later
+        step_s = self._pace.step_s
         succeeded = False
         while self._running.is_set():
             self._pace.wait()
-            while self._work.qsize() > _FRAMES_WAITING and self._running.is_set():
-                time.sleep(0.001)  # the renderer is behind: the world waits
+            self._work.join()  # frames go out at most one step late: the world waits for the renderer
             with self._lock:
                 self._world.advance(step_s)
                 state, success = self._world.arm_state(), self._world.success()
@@ -120,6 +116,8 @@ class SimNode(GraphNode):
 
     def _draw(self) -> None:
         world = self._world
+        world.render(next(iter(self.rig.cameras)))
+        self._can_draw.set()
         while (frame := self._work.get()) is not None:
             if world is not self._world:  # another task: its model needs a context of its own
                 world.close()
@@ -130,9 +128,7 @@ class SimNode(GraphNode):
             message = messages.image_message(pixels, frame.exposure_ns, f"{frame.camera}_optical")
             self.health.took("capture", (self._world.time_ns - frame.exposure_ns) * 1e-9)
             self._images[frame.camera].publish(message)
-            self._infos[frame.camera].publish(
-                messages.info_message(self.rig.cameras[frame.camera], message.header)
-            )
+            self._infos[frame.camera].publish(messages.info_message(self.rig.cameras[frame.camera], message.header))
             self.health.count(f"frames.{frame.camera}")
             self._work.task_done()
         self._work.task_done()
@@ -155,7 +151,7 @@ class SimNode(GraphNode):
             with self._lock:
                 self._world.receive_gripper(message.data[0])
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed, condition = self.value("seed"), self.value("condition")
         try:
             world = self._world if self.value("task") == self._world.task.name else self._new_world()
@@ -177,7 +173,7 @@ class SimNode(GraphNode):
         try:
             return World(self.rig, self.value("task"), self.value("condition"), self.value("seed"))
         except ValueError as error:
-            raise SetupRefused(str(error)) from error
+            raise SetupError(str(error)) from error
 
     def _announce(self) -> None:
         self.set_parameters([Parameter("time_limit_s", value=float(self._world.task.time_limit_s))])

@@ -35,3 +35,5 @@ class Target:
     """(4, 4) TCP in the base frame, for action space `tcp_pose`."""
     joints: NDArray[np.float64] | None = None
     """(J,) radians, for action space `joint_position`."""
+    velocity: NDArray[np.float64] | None = None
+    """How the target itself moves: (6,) m/s and rad/s of the TCP in the base frame, or (J,) rad/s. None: unknown."""

@@ -13,6 +13,7 @@ In ensemble and rtc a chunk gains its weight over `crossfade_s`, so that no boun
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Literal
 
@@ -28,7 +29,7 @@ from .chunk_checks import SECOND_NS, Commanded, check_chunk, check_jump
 
 Array = NDArray[np.float64]
 Merge = Literal["latest", "ensemble", "rtc"]
-# A weight so small that it moves nothing, yet keeps the mean defined when all chunks are just fading in.
+# A weight so small that it moves nothing, yet keeps the mean defined when all chunks are at their end.
 _LEAST_WEIGHT = 1e-6
 
 
@@ -41,10 +42,17 @@ class _Plan:
         self._times = chunk.times_ns
         self._widths = chunk.actions[:, -1]
         self._is_pose = rig.policy.action_space.kind == "tcp_pose"
-        if self._is_pose:
+        seconds = np.diff(self._times)[:, None] / SECOND_NS
+        if not self._is_pose:
+            self._velocities = np.diff(chunk.actions[:, :-1], axis=0) / seconds
+        else:
             self._poses = poses.pose_from_9d(chunk.actions[:, :9])
             rotations = Rotation.from_matrix(self._poses[:, :3, :3])
             self._turns = (rotations[:-1].inv() * rotations[1:]).as_rotvec()
+            shifts = np.diff(self._poses[:, :3, 3], axis=0)
+            # a rotation about its own axis leaves the axis as it is, so before's frame gives it in the base frame
+            spins = rotations[:-1].apply(self._turns)
+            self._velocities = np.concatenate([shifts, spins], axis=1) / seconds
 
     def covers(self, time_ns: int) -> bool:
         return bool(self._times[0] <= time_ns <= self._times[-1])
@@ -56,23 +64,25 @@ class _Plan:
         width = float(self._widths[i] + fraction * (self._widths[i + 1] - self._widths[i]))
         if not self._is_pose:
             joints = interpolate_vector(self.chunk.actions[i, :-1], self.chunk.actions[i + 1, :-1], fraction)
-            return Target(time_ns, width, self.chunk.observation_ns, joints=joints)
+            return Target(time_ns, width, self.chunk.observation_ns, joints=joints, velocity=self._velocities[i])
         before, after = self._poses[i], self._poses[i + 1]
         pose = np.eye(4)
         pose[:3, 3] = interpolate_vector(before[:3, 3], after[:3, 3], fraction)
         # interpolate_pose's slerp, with its logarithm taken once when the chunk came
         pose[:3, :3] = before[:3, :3] @ Rotation.from_rotvec(fraction * self._turns[i]).as_matrix()
-        return Target(time_ns, width, self.chunk.observation_ns, pose=pose)
+        return Target(time_ns, width, self.chunk.observation_ns, pose=pose, velocity=self._velocities[i])
 
     def nearest(self, time_ns: int) -> Target:
         """The target at `time_ns`, or at the chunk's nearer end."""
         return self.target(int(np.clip(time_ns, self._times[0], self._times[-1])))
 
-    def fade(self, time_ns: int, fade_ns: int) -> float:
-        """Weight in [0, 1] that rises after merging and falls towards the chunk's end."""
-        rising = (time_ns - self.merged_ns) / fade_ns
-        falling = (int(self._times[-1]) - time_ns) / fade_ns
-        return max(0.0, min(1.0, rising, falling))
+    def rising(self, time_ns: int, fade_ns: int) -> float:
+        """From 0 to 1 in `fade_ns` after merging."""
+        return min(1.0, max(0.0, (time_ns - self.merged_ns) / fade_ns))
+
+    def falling(self, time_ns: int, fade_ns: int) -> float:
+        """From 1 to 0 in the last `fade_ns` before the chunk's end."""
+        return min(1.0, max(0.0, (int(self._times[-1]) - time_ns) / fade_ns))
 
 
 class ChunkTimeline:
@@ -127,10 +137,6 @@ class ChunkTimeline:
             return self._crossfade(covering[-2:], now_ns)
         return self._ensemble(covering, now_ns)
 
-    def ends_ns(self) -> int | None:
-        """The time of the last action of any accepted chunk; None without chunks."""
-        return max((int(plan.chunk.times_ns[-1]) for plan in self._plans), default=None)
-
     def _check_order(self, chunk: Chunk) -> Refusal | None:
         newest = self.newest
         if newest is None or chunk.observation_ns > newest.observation_ns:
@@ -140,26 +146,35 @@ class ChunkTimeline:
         return Refusal(Reason.STAMP_BACKWARDS, sentence)
 
     def _crossfade(self, plans: list[_Plan], now_ns: int) -> Target:
-        share = min(1.0, max(0.0, (now_ns - plans[-1].merged_ns) / self._fade_ns))
+        share = plans[-1].rising(now_ns, self._fade_ns)
         if share == 1.0:
             return plans[-1].target(now_ns)
         return _mean([plan.target(now_ns) for plan in plans], np.array([1.0 - share, share]))
 
     def _ensemble(self, plans: list[_Plan], now_ns: int) -> Target:
         newest_ns = plans[-1].chunk.observation_ns
-        ages_s = np.array([(newest_ns - plan.chunk.observation_ns) / SECOND_NS for plan in plans])
-        fades = np.array([plan.fade(now_ns, self._fade_ns) for plan in plans])
-        weights = np.exp(-ages_s / self._rig.policy.ensemble_decay_s) * fades + _LEAST_WEIGHT
-        return _mean([plan.target(now_ns) for plan in plans], weights)
+        shares: list[float] = []
+        total = 0.0
+        for plan in plans:
+            age_s = (newest_ns - plan.chunk.observation_ns) / SECOND_NS
+            weight = math.exp(-age_s / self._rig.policy.ensemble_decay_s) * plan.falling(now_ns, self._fade_ns)
+            weight += _LEAST_WEIGHT
+            total += weight
+            # the full share is its weight among those before it; faded in evenly, since fading the weight itself would
+            # take most of the share from light, old chunks in the first tick
+            share = weight / total * (plan.rising(now_ns, self._fade_ns) if shares else 1.0)
+            shares = [before * (1.0 - share) for before in shares] + [share]
+        return _mean([plan.target(now_ns) for plan in plans], np.array(shares))
 
 
 def _mean(targets: list[Target], weights: Array) -> Target:
     """Weighted mean of targets of one instant; named after the newest, which is last."""
     share = weights / weights.sum()
     width = float(share @ [target.gripper_width_m for target in targets])
+    velocity = share @ np.array([target.velocity for target in targets])
     newest = targets[-1]
     if newest.joints is not None:
         joints = share @ np.array([target.joints for target in targets])
-        return Target(newest.time_ns, width, newest.chunk_ns, joints=joints)
+        return Target(newest.time_ns, width, newest.chunk_ns, joints=joints, velocity=velocity)
     pose = mean_pose(np.array([target.pose for target in targets]), share)
-    return Target(newest.time_ns, width, newest.chunk_ns, pose=pose)
+    return Target(newest.time_ns, width, newest.chunk_ns, pose=pose, velocity=velocity)

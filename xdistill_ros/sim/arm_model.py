@@ -49,7 +49,10 @@ class _Rod:
 
 
 _DRAWING: dict[str, tuple[_Rod, ...]] = {
-    "base_link": (_Rod((0, 0, 0), (0, 0, 0.02), 0.075, _DARK, True), _Rod((0, 0, 0.02), (0, 0, 0.20), 0.058, flat=True)),
+    "base_link": (
+        _Rod((0, 0, 0), (0, 0, 0.02), 0.075, _DARK, True),
+        _Rod((0, 0, 0.02), (0, 0, 0.20), 0.058, flat=True),
+    ),
     "link1": (_Rod((0, 0, -0.06), (0, 0, 0.0), 0.056), _Rod((0, -0.07, 0), (0, 0.07, 0), 0.050, _GREY, True)),
     "link2": (
         _Rod((0, 0, -0.075), (0, 0, 0.06), 0.046, flat=True),
@@ -63,7 +66,10 @@ _DRAWING: dict[str, tuple[_Rod, ...]] = {
         _Rod((0, 0, 0), (0.076, 0.02, 0), 0.034),
         _Rod((0.076, 0.02, 0), (0.076, 0.06, 0), 0.034),
     ),
-    "link6": (_Rod((0, 0, -0.035), (0, 0, 0.0), 0.036, _GREY, True), _Rod((0, 0, 0.0), (0, 0, 0.02), 0.034, _DARK, True)),
+    "link6": (
+        _Rod((0, 0, -0.035), (0, 0, 0.0), 0.036, _GREY, True),
+        _Rod((0, 0, 0.0), (0, 0, 0.02), 0.034, _DARK, True),
+    ),
 }  # fmt: skip
 
 
@@ -96,7 +102,9 @@ def _link(urdf: Path, joint: ElementTree.Element) -> Link:
     name, kind = joint.get("name", ""), joint.get("type")
     axis = joint.find("axis")
     if kind not in ("revolute", "fixed") or (kind == "revolute" and (axis is None or axis.get("xyz") != "0 0 1")):
-        raise ValueError(f"{urdf}: joint {name} is {kind}; the simulated arm takes revolute joints about z and fixed ones")
+        raise ValueError(
+            f"{urdf}: joint {name} is {kind}; the simulated arm takes revolute joints about z and fixed ones"
+        )
     origin = joint.find("origin")
     xyz, rpy = (
         np.array([float(number) for number in (origin.get(key, "0 0 0") if origin is not None else "0 0 0").split()])

@@ -5,17 +5,32 @@ It proposes targets on the policy's time grid; what executes them, with what lag
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .frames import upright, yaw_of
 from .motion import Path
 from .world import World
 
 Array = NDArray[np.float64]
 SPEEDS = (0.85, 1.15)
-REACTION_S = 0.25  # an object that is moved is followed this much later
-FOLLOW_M_S = 0.35  # and no faster than this
-NOTICED_M = 0.004
+REACTION_NS = 200_000_000  # an object that is moved is followed this much later
+FOLLOW_RAD_S = 8.0  # by a critically damped motion of this frequency
+NOTICED_M = 0.006  # while the hand has not followed up to here, it does not reach on
+PATIENCE = 0.6  # share of the way to the object up to which it reaches on nevertheless
+
+
+@dataclass(frozen=True)
+class _Mind:
+    """Where the demonstration stands: time on the path, believed anchor (x, y, z, yaw) and how fast that changes."""
+
+    clock_s: float
+    anchor: Array
+    rate: Array
 
 
 class Expert:
@@ -28,46 +43,54 @@ class Expert:
         waypoints = world.task.waypoints(world.table, rng)
         curves = rng.normal(0.0, 0.006, (len(waypoints), 3)).clip(-0.012, 0.012)
         # A movement that ends where it began (closing the hand) is not a reach, and has no curve.
-        still = [one.position == two.position for one, two in zip(waypoints, waypoints[1:], strict=False)]
-        curves[1:][still] = 0.0
+        curves[1:][[one.position == two.position for one, two in pairwise(waypoints)]] = 0.0
         curves[:, 2] = np.abs(curves[:, 2])  # over things, not into the table
         self._path = Path(world.table.tcp_pose(), world.rig.gripper.open_width_m, waypoints, curves)
         self._speed = float(rng.uniform(*SPEEDS))
-        self._clock_s = -float(rng.uniform(0.0, 0.15))
-        self._anchor = world.task.anchor(world.table)
-        self._seen: list[tuple[int, Array]] = []
+        self._mind = _Mind(-float(rng.uniform(0.0, 0.15)), self._look(), np.zeros(4))
+        self._seen: deque[tuple[int, Array]] = deque()
         self._last_ns = world.time_ns
 
     def target(self, now_ns: int) -> tuple[Array, float]:
         """TCP pose (4, 4) and gripper width (m) to command at `now_ns`, which must not go back."""
         elapsed_s = (now_ns - self._last_ns) * 1e-9
         self._last_ns = now_ns
-        if self._clock_s < self._path.commit_s:
-            behind = self._follow(now_ns, elapsed_s)
-            if behind and self._clock_s > 0.6 * self._path.commit_s:
-                elapsed_s = 0.0  # too close to reach on: wait until the hand has followed
-        self._clock_s += elapsed_s * self._speed
-        return self._path.at(self._clock_s, self._anchor)
+        self._seen.append((now_ns, self._look()))
+        while len(self._seen) > 1 and self._seen[1][0] <= now_ns - REACTION_NS:
+            self._seen.popleft()
+        self._mind = self._after(self._mind, elapsed_s)
+        return self._proposal(self._mind)
 
     def preview(self, step_s: float, steps: int) -> list[tuple[Array, float]]:
         """What `target` would say at the next `steps` grid times if nothing moved the object; the next one first."""
-        return [self._path.at(self._clock_s + k * step_s * self._speed, self._anchor) for k in range(1, steps + 1)]
+        mind, proposals = self._mind, []
+        for _ in range(steps):
+            mind = self._after(mind, step_s)
+            proposals.append(self._proposal(mind))
+        return proposals
 
     @property
-    def finished(self) -> bool:
-        """Whether the whole path has been proposed."""
-        return self._clock_s >= self._path.duration_s
+    def progress(self) -> float:
+        """Share of the path that has been proposed, 1 and more when it is done."""
+        return self._mind.clock_s / self._path.duration_s
 
-    def _follow(self, now_ns: int, elapsed_s: float) -> bool:
-        """Moves the anchor towards where the object was a reaction time ago; whether it is still behind."""
-        self._seen.append((now_ns, self._world.task.anchor(self._world.table)))
-        while len(self._seen) > 1 and self._seen[1][0] <= now_ns - REACTION_S * 1e9:
-            self._seen.pop(0)
-        gap = self._seen[0][1][:3, 3] - self._anchor[:3, 3]
-        distance = float(np.linalg.norm(gap))
-        if distance < 1e-9:
-            return False
-        share = min(1.0, FOLLOW_M_S * elapsed_s / distance)
-        self._anchor = self._seen[0][1].copy()
-        self._anchor[:3, 3] -= gap * (1.0 - share)
-        return distance > NOTICED_M
+    def _look(self) -> Array:
+        anchor = self._world.task.anchor(self._world.table)
+        return np.array([*anchor[:3, 3], yaw_of(anchor)])
+
+    def _proposal(self, mind: _Mind) -> tuple[Array, float]:
+        return self._path.at(mind.clock_s, upright(*mind.anchor))
+
+    def _after(self, mind: _Mind, elapsed_s: float) -> _Mind:
+        """The same mind `elapsed_s` later, the object being where it was seen last. What is held is not chased."""
+        reached_for = self._path.commit_s
+        if mind.clock_s >= reached_for:
+            return replace(mind, clock_s=mind.clock_s + elapsed_s * self._speed)
+        # x'' = w^2 (seen - x) - 2 w x', solved exactly over the step
+        seen, decay = self._seen[0][1], np.exp(-FOLLOW_RAD_S * elapsed_s)
+        gap = mind.anchor - seen
+        slope = mind.rate + FOLLOW_RAD_S * gap
+        anchor = seen + (gap + slope * elapsed_s) * decay
+        rate = (mind.rate - FOLLOW_RAD_S * slope * elapsed_s) * decay
+        waits = np.linalg.norm(gap[:3]) > NOTICED_M and mind.clock_s > PATIENCE * reached_for
+        return _Mind(mind.clock_s + (0.0 if waits else elapsed_s * self._speed), anchor, rate)

@@ -10,7 +10,7 @@ import numpy as np
 from . import textures
 
 RGB = tuple[float, float, float]
-TABLE_MATERIAL = "table"
+TABLE = "table"  # the table top's geom
 LIGHTS = ("key_light", "fill_light")
 
 
@@ -18,10 +18,10 @@ LIGHTS = ("key_light", "fill_light")
 class Lighting:
     """Two directional lights and what comes from everywhere. Directions point the way the light travels."""
 
-    key_direction: tuple[float, float, float] = (-0.35, 0.35, -0.87)
+    key_direction: tuple[float, float, float] = (-0.45, 0.40, -0.80)
     key_rgb: RGB = (0.50, 0.49, 0.46)
-    fill_direction: tuple[float, float, float] = (0.5, -0.6, -0.6)
-    fill_rgb: RGB = (0.18, 0.19, 0.22)
+    fill_direction: tuple[float, float, float] = (-0.55, -0.65, -0.30)
+    fill_rgb: RGB = (0.26, 0.27, 0.30)
     ambient_rgb: RGB = (0.30, 0.30, 0.31)
 
 
@@ -35,13 +35,19 @@ class Look:
     lighting: Lighting = Lighting()
 
 
+def table_material(name: str) -> str:
+    """The material of a table top."""
+    return f"table_{name}"
+
+
 def apply(model: mujoco.MjModel, look: Look) -> None:
     """Makes `model` look so; what is drawn next shows it. Raises KeyError for a material or table unknown here."""
     for name, rgb in look.paint.items():
         model.mat_rgba[model.material(name).id, :3] = rgb
-    table = model.material(TABLE_MATERIAL).id
-    model.mat_texid[table, mujoco.mjtTextureRole.mjTEXROLE_RGB] = model.texture(f"table_{look.table}").id
-    model.mat_rgba[table, :3] = look.table_tint
+    # A material's texture is fixed when the renderer is made, so each table top is a material of its own.
+    top = model.material(table_material(look.table)).id
+    model.geom(TABLE).matid[0] = top
+    model.mat_rgba[top, :3] = look.table_tint
     lighting = look.lighting
     parts = zip(
         LIGHTS, (lighting.key_direction, lighting.fill_direction), (lighting.key_rgb, lighting.fill_rgb), strict=True

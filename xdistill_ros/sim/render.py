@@ -42,8 +42,11 @@ class Painter:
     def paint(self, data: mujoco.MjData, camera: str) -> Pixels:
         """What `camera` sees of `data`, (H, W, 3) uint8 RGB. Positions in `data` must be up to date (mj_forward)."""
         renderer = self._renderers[camera]
+        # The context remembers each material's texture from when it was made; a look may have changed it since.
+        renderer._mjr_context.mat_texid[: self._model.mat_texid.size] = self._model.mat_texid.ravel()
         renderer.update_scene(data, camera, self._option)
-        return renderer.render()
+        pixels: Pixels = renderer.render()
+        return pixels
 
     def close(self) -> None:
         """Frees the OpenGL contexts."""

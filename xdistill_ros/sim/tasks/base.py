@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arm_model import WORLD_CONTACT
 from ..looks import RGB
 from ..motion import Waypoint
 from ..table import Table
@@ -89,3 +90,13 @@ class Task(ABC):
     @abstractmethod
     def occupied(self, placement: Placement) -> list[tuple[float, float, float]]:
         """Circles (x, y, radius) in metres that distractors keep out of."""
+
+
+Vector = tuple[float, float, float]
+
+
+def add_box(body: mujoco.MjsBody, centre: Vector, half_size: Vector, material: str, mass: float = 0.2) -> None:
+    """A solid box of a fixture: centre and half sizes in metres in the body's frame, mass in kg."""
+    body.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=half_size, material=material, mass=mass, **WORLD_CONTACT
+    )

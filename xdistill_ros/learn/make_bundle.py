@@ -1,0 +1,236 @@
+"""The whole recipe of the shipped bundles, from nothing: `python -m xdistill_ros.learn.make_bundle`.
+
+Stages, each skipped when its result for this very configuration exists: demonstrations, renderings, distil, heads,
+fine_tune, polish, export. Every stage's results lie under `--out`, named by a hash of what decided them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xdistill_ros import __version__, rig
+from xdistill_ros.arm import Kinematics
+from xdistill_ros.policy import bundle as bundles
+from xdistill_ros.policy import parity
+
+from . import collect, renderings
+from .data import windows
+from .distil import Renderings, distil
+from .encoders import Encoder
+from .export import Trained, export
+from .frames import Frames, cache_features
+from .policy import Head
+from .probe import held_out_errors
+from .recipe import Recipe, fingerprint
+from .recording import Recording
+from .rounding import deployable, round_to_half
+from .teachers import Privileged
+from .train import Features, TaskData, fine_tune, new_head, train_head
+
+log = logging.getLogger(__name__)
+
+
+class Workshop:
+    """One run of a recipe: what each stage needs from those before it, made or loaded when first asked for."""
+
+    def __init__(self, recipe: Recipe, out: Path, models: Path) -> None:
+        self.recipe, self.out, self.models = recipe, out, models
+        self.rig = rig.load(recipe.rig)
+        self.preprocess = recipe.preprocess(self.rig)
+        self.spent_s: dict[str, float] = {}
+
+    def path(self, stage: str, *decided_by: object) -> Path:
+        """Where a stage keeps its result."""
+        return self.out / f"{stage}-{fingerprint(self.recipe.tasks, *decided_by)}"
+
+    # demonstrations and renderings
+
+    @cached_property
+    def recordings(self) -> dict[str, list[Recording]]:
+        """The demonstrations of each task."""
+        recipe = self.recipe
+        folder = self.out / f"demonstrations-{fingerprint(recipe.demonstrations, self.preprocess)}"
+        return {
+            task: collect.demonstrations(self.rig, task, recipe.demonstrations, self.preprocess, folder)
+            for task in recipe.tasks
+        }
+
+    @cached_property
+    def data(self) -> dict[str, TaskData]:
+        """The windows of each task at network scale."""
+        forward = Kinematics(self.rig).forward
+        return {
+            task: TaskData.of(windows(recordings, self.rig, forward), self.rig, self.recipe.proprio)
+            for task, recordings in self.recordings.items()
+        }
+
+    @cached_property
+    def frames(self) -> dict[str, Frames]:
+        """The images of each task."""
+        return {task: Frames.of(recordings, self.preprocess) for task, recordings in self.recordings.items()}
+
+    @property
+    def _renderings_folder(self) -> Path:
+        return self.out / f"renderings-{fingerprint(self.recipe.renderings, self.preprocess)}"
+
+    def render(self) -> None:
+        """Makes what is missing of the distillation set."""
+        config = self.recipe.renderings
+        for task in self.recipe.tasks:
+            renderings.collect(self.rig, task, config.per_task, config.seed, self.preprocess, self._renderings_folder)
+
+    # encoder
+
+    @cached_property
+    def distilled(self) -> Encoder:
+        """The student after stage 1."""
+        recipe = self.recipe
+        result = self.path("encoder", recipe.renderings, recipe.distil, recipe.feature).with_suffix(".pt")
+        pixels, table = renderings.load(self._renderings_folder, self.rig, recipe.tasks)
+        teacher = Privileged(table)
+        spec = next(iter(self.preprocess.values()))
+        encoder = Encoder(teacher.dim, recipe.feature)
+        seen = Renderings(pixels, spec.mean, spec.std)
+        distil(encoder, teacher, seen, recipe.distil, result)
+        for name, error in held_out_errors(encoder, teacher, seen, table, recipe.distil.held_out).items():
+            log.info("held out: %s is located to %.1f mm (median)", name, 1e3 * error)
+        return encoder.eval()
+
+    def features(self, encoder: Encoder) -> dict[str, Features]:
+        """Cached features of every task's frames."""
+        head = self.recipe.head
+        return {
+            task: cache_features(encoder, frames, head.copies, head.augmentation, head.seed)
+            for task, frames in self.frames.items()
+        }
+
+    # policies
+
+    @cached_property
+    def first_heads(self) -> dict[str, Head]:
+        """Heads on the distilled encoder's features."""
+        config = self.recipe.head
+        cached = self.distilled_features
+        heads = {task: new_head(self.data[task], cached[task], config) for task in self.recipe.tasks}
+        file = self.path("heads", self.recipe.model_copy(update={"fine_tune": None})).with_suffix(".pt")
+
+        def train() -> dict[str, Any]:
+            trained = {
+                task: train_head(head, self.data[task], cached[task], config, config.steps, config.learning_rate, task)
+                for task, head in heads.items()
+            }
+            return {task: head.state_dict() for task, head in trained.items()}
+
+        for task, state in kept(file, train).items():
+            heads[task].load_state_dict(state)
+        return heads
+
+    @cached_property
+    def distilled_features(self) -> dict[str, Features]:
+        """Features of the demonstrations before fine-tuning."""
+        return self.features(self.distilled)
+
+    @cached_property
+    def tuned(self) -> tuple[Encoder, dict[str, Head]]:
+        """Encoder and heads after the joint end-to-end fine-tuning."""
+        encoder, heads = self.distilled, self.first_heads
+        file = self.path("tuned", self.recipe).with_suffix(".pt")
+
+        def tune() -> dict[str, Any]:
+            done, tuned = fine_tune(
+                encoder, heads, self.data, self.frames, self.distilled_features, self.recipe.fine_tune
+            )
+            return {"encoder": done.state_dict(), "heads": {task: head.state_dict() for task, head in tuned.items()}}
+
+        state = kept(file, tune)
+        encoder.load_state_dict(state["encoder"])
+        for task, head in heads.items():
+            head.load_state_dict(state["heads"][task])
+        return encoder.eval(), heads
+
+    def bundle(self) -> None:
+        """Rounds the encoder, polishes each head on its features, exports, and checks what was exported."""
+        encoder, heads = self.tuned
+        encoder = deployable(encoder)
+        cached, config = self.features(encoder), self.recipe.head
+        for task, head in heads.items():
+            head.requires_grad_(True)
+            polished = train_head(
+                head, self.data[task], cached[task], config, config.polish_steps, config.polish_rate, f"{task}: polish"
+            )
+            round_to_half(polished)
+            trained = Trained(
+                task, self.rig, self.preprocess, self.recipe.proprio, self.data[task].statistics, encoder, polished
+            )
+            example = collect.example(self.rig, task, self.recipe.demonstrations.first_seed)
+            folder = export(trained, example, self.provenance(), self.models / task)
+            log.info("%s: differs from torch by %s", folder, parity.check(bundles.Bundle.read(folder)))
+
+    def provenance(self) -> dict[str, Any]:
+        """How to make the bundles again."""
+        demonstrations = self.recipe.demonstrations
+        return {
+            "command": "python -m xdistill_ros.learn.make_bundle",
+            "recipe": fingerprint(self.recipe),
+            "demonstrations": demonstrations.count,
+            "demonstration_seeds": list(
+                range(demonstrations.first_seed, demonstrations.first_seed + demonstrations.count)
+            ),
+            "renderings_per_task": self.recipe.renderings.per_task,
+            "teacher": "privileged: simulator state of the renderings",
+            "minutes": round(sum(self.spent_s.values()) / 60, 1),
+            "xdistill_ros": __version__,
+            "torch": torch.__version__,
+        }
+
+
+def kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` returns, from `file` if that exists, else made and written there in one move."""
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(make(), partial)
+        partial.replace(file)
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    return state
+
+
+STAGES: dict[str, Callable[[Workshop], object]] = {
+    "demonstrations": lambda shop: shop.recordings,
+    "renderings": Workshop.render,
+    "distil": lambda shop: shop.distilled,
+    "heads": lambda shop: shop.first_heads,
+    "fine_tune": lambda shop: shop.tuned,
+    "bundle": Workshop.bundle,
+}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", type=Path, default=Path("config/learn/sim_table.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("outputs/learn"), help="where stages keep their results")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundles are written")
+    parser.add_argument("--until", choices=STAGES, default="bundle", help="last stage to run")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    shop = Workshop(Recipe.load(arguments.recipe), arguments.out, arguments.models)
+    for name, stage in STAGES.items():
+        start = time.monotonic()
+        stage(shop)
+        shop.spent_s[name] = time.monotonic() - start
+        log.info("stage %s: %.1f min", name, shop.spent_s[name] / 60)
+        if name == arguments.until:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The distillation set: renderings of randomised scenes and what the privileged teacher knows of each, in shards.
+
+A shard is a file that is whole when it exists, so that collecting continues where it was cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from xdistill_ros.perception import Preprocess, PreprocessSpec
+from xdistill_ros.rig import Rig
+from xdistill_ros.sim.render import Painter
+from xdistill_ros.sim.table import Table
+
+from .geometry import Quantities, Scenes, join, quantities
+from .scenes import Scenes as SceneStream
+
+SHARD = 250
+
+
+def collect(
+    rig: Rig, task: str, count: int, seed: int, preprocess: dict[str, PreprocessSpec], folder: Path, worker: int = 0,
+    workers: int = 1,
+) -> None:
+    """Renders `count` scenes of `task` into shards `folder/<task>_<k>.npz`; `worker` makes every `workers`-th."""
+    wanted = [shard for shard in range(-(-count // SHARD)) if shard % workers == worker]
+    missing = [shard for shard in wanted if not shard_path(folder, task, shard).exists()]
+    for shard in track(missing, f"rendering {task}"):
+        stream = SceneStream(rig, task, seed + shard)
+        with Painter(rig, stream.table.model) as painter:
+            _render_shard(stream, painter, preprocess, shard_path(folder, task, shard))
+
+
+def shard_path(folder: Path, task: str, shard: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"{task}_{shard:04d}.npz"
+
+
+def _render_shard(
+    stream: SceneStream, painter: Painter, preprocess: dict[str, PreprocessSpec], path: Path
+) -> None:
+    shrink = {name: Preprocess(spec).geometry for name, spec in preprocess.items()}
+    pixels, states = [], []
+    for table in islice(stream, SHARD):
+        pixels.append([shrink[name](painter.paint(table.data, name)) for name in preprocess])
+        states.append(_state(table, stream, list(preprocess)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    arrays = {name: np.array([state[name] for state in states]) for name in states[0]}
+    np.savez(partial, pixels=np.array(pixels), **arrays)
+    partial.replace(path)
+
+
+def _state(table: Table, stream: SceneStream, cameras: list[str]) -> dict[str, NDArray[np.float64]]:
+    task = stream.task
+    return {
+        **{f"task/{name}": np.asarray(value) for name, value in task.state(table).items()},
+        "tcp": table.tcp_pose(),
+        "width": np.array(table.gripper_width_m()),
+        "contact": np.array(all(table.touching(task.held_body))),
+        **{f"camera/{name}": table.camera_pose(name) for name in cameras},
+    }
+
+
+def load(folder: Path, rig: Rig, tasks: Sequence[str]) -> tuple[NDArray[np.uint8], Quantities]:
+    """All shards: images (N, h, w, 3) uint8 and what the teacher knows of each, in one fixed random order.
+
+    Every scene gives an image for each camera of the rig. The first shard of each task comes last, so that what is kept
+    apart from training stays the same when more is rendered.
+    """
+    images: list[NDArray[np.uint8]] = []
+    tables: list[Quantities] = []
+    kept_apart: list[bool] = []
+    for task in tasks:
+        for path in sorted(folder.glob(f"{task}_[0-9]*.npz")):
+            with np.load(path, allow_pickle=False) as shard:
+                scenes = _scenes(task, shard)
+                for index, (name, camera) in enumerate(rig.cameras.items()):
+                    images.append(shard["pixels"][:, index])
+                    tables.append(quantities(scenes, name, camera))
+                    kept_apart += [path == shard_path(folder, task, 0)] * len(images[-1])
+    if not images:
+        raise FileNotFoundError(f"{folder}: no renderings of {', '.join(tasks)}; collect them first")
+    table = join(tables)
+    order = np.random.default_rng(0).permutation(len(table.values))
+    order = order[np.argsort(np.array(kept_apart)[order], kind="stable")]
+    return np.concatenate(images)[order], Quantities(table.names, table.values[order], table.weights[order])
+
+
+def _scenes(task: str, shard: np.lib.npyio.NpzFile) -> Scenes:
+    return Scenes(
+        task=task,
+        state={name.removeprefix("task/"): shard[name] for name in shard.files if name.startswith("task/")},
+        tcp=shard["tcp"],
+        cameras={name.removeprefix("camera/"): shard[name] for name in shard.files if name.startswith("camera/")},
+        gripper_width_m=shard["width"],
+        contact=shard["contact"],
+    )

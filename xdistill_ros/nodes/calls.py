@@ -1,0 +1,94 @@
+"""Blocking service calls for a thread that is not the executor's: one call, one answer or one sentence why not."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool, Trigger
+
+from .lifecycle import GraphNode
+
+_ANEW = (
+    Transition.TRANSITION_DEACTIVATE,
+    Transition.TRANSITION_CLEANUP,
+    Transition.TRANSITION_CONFIGURE,
+    Transition.TRANSITION_ACTIVATE,
+)
+
+
+class CallError(Exception):
+    """A service that is not there, does not answer, or says no; the message says which and why."""
+
+
+class Caller:
+    """The services of other nodes, as plain calls. To be used from one thread that does not spin."""
+
+    def __init__(self, node: GraphNode, timeout_s: float) -> None:
+        """`timeout_s` of the steady clock for the service to appear, and again for its answer."""
+        self._node, self._timeout_s = node, timeout_s
+        self._clients: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Destroys the clients."""
+        for client in self._clients.values():
+            self._node.destroy_client(client)
+        self._clients.clear()
+
+    def trigger(self, service: str) -> str:
+        """Calls a Trigger; its message. Raises CallError when it says no."""
+        answer = self._call(Trigger, service, Trigger.Request())
+        if not answer.success:
+            raise CallError(f"{service}: {answer.message}")
+        return str(answer.message)
+
+    def switch(self, service: str, on: bool) -> None:
+        """Calls a SetBool. Raises CallError when it says no."""
+        answer = self._call(SetBool, service, SetBool.Request(data=on))
+        if not answer.success:
+            raise CallError(f"{service}: {answer.message}")
+
+    def set_parameters(self, node: str, **values: bool | int | float | str) -> None:
+        """Sets parameters of another node. Raises CallError for one that it does not take."""
+        wanted = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        answer = self._call(SetParameters, f"/{node}/set_parameters", SetParameters.Request(parameters=wanted))
+        for name, result in zip(values, answer.results, strict=True):
+            if not result.successful:
+                raise CallError(f"{node}: parameter {name} = {values[name]!r}: {result.reason}")
+
+    def get_parameter(self, node: str, name: str) -> Any:
+        """The value of another node's parameter."""
+        answer = self._call(GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=[name]))
+        return Parameter.from_parameter_msg(_named(name, answer.values[0])).value
+
+    def configure_anew(self, node: str) -> None:
+        """Takes an active node down to unconfigured and up again, so that its parameters take effect."""
+        for transition in _ANEW:
+            request = ChangeState.Request(transition=Transition(id=transition))
+            answer = self._call(ChangeState, f"/{node}/change_state", request)
+            if not answer.success and transition in _ANEW[2:]:  # it may have been down already
+                raise CallError(f"{node} could not be configured; its last message on /diagnostics says why")
+
+    def _call(self, kind: type, service: str, request: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, service)
+        client = self._clients[service]
+        if not client.wait_for_service(self._timeout_s):
+            raise CallError(f"{service}: no such service within {self._timeout_s:.0f} s; is its node up?")
+        answered = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: answered.set())
+        if not answered.wait(self._timeout_s):
+            client.remove_pending_request(future)
+            raise CallError(f"{service}: no answer within {self._timeout_s:.0f} s")
+        return future.result()
+
+
+def _named(name: str, value: Any) -> Any:
+    from rcl_interfaces.msg import Parameter as ParameterMessage
+
+    return ParameterMessage(name=name, value=value)

@@ -1,0 +1,78 @@
+"""What /diagnostics says of all nodes, put together: the stages from exposure to command, refusals, interventions.
+
+Owns the order and the public names of the stages; `xdistill trace` and a trial's result show the same ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticArray
+
+from . import health
+
+
+@dataclass(frozen=True)
+class StageName:
+    """A stage as it is shown, and where it is measured."""
+
+    name: str
+    node: str
+    key: str
+    what: str
+    transport: bool = False
+    """Part of what the graph adds to the models: frame published -> command, without compute and waiting."""
+
+
+STAGES = (
+    StageName("capture", "sim_node", "capture", "exposure -> frame published (world time)"),
+    StageName("transport", "encoder_node", "transport", "frame published -> encoder's callback", True),
+    StageName("preprocess", "encoder_node", "preprocess", "checks, resize, normalise", True),
+    StageName("encode", "encoder_node", "encode", "network"),
+    StageName("transport features", "sampler_node", "transport", "features published -> sampler's callback", True),
+    StageName("observe", "sampler_node", "observe", "alignment, proprioception", True),
+    StageName("sample", "sampler_node", "sample", "networks, all denoising steps"),
+    StageName("transport chunk", "arm_bridge_node", "transport", "chunk published -> bridge's callback", True),
+    StageName("merge", "arm_bridge_node", "merge", "checks, merging", True),
+    StageName("command", "arm_bridge_node", "command", "merged -> first command after it (waits for the tick)"),
+    StageName("exposure to command", "arm_bridge_node", "exposure_to_command", "end to end (world time)"),
+)
+
+
+class Observed:
+    """The newest status of every node."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, str]] = {}
+        self._stages: dict[str, dict[str, tuple[float, float, int]]] = {}
+
+    def update(self, message: DiagnosticArray) -> None:
+        """Takes one message on /diagnostics."""
+        for status in message.status:
+            self._values[status.name] = {pair.key: pair.value for pair in status.values}
+            self._stages[status.name] = health.stages(status)
+
+    def value(self, node: str, key: str) -> str | None:
+        """One value of a node's newest status."""
+        return self._values.get(node, {}).get(key)
+
+    def stages(self) -> dict[str, tuple[float, float, int]]:
+        """Stage -> (median_ms, p99_ms, count), in the order of the loop; those not measured yet are left out."""
+        found = {stage.name: self._stages.get(stage.node, {}).get(stage.key) for stage in STAGES}
+        return {name: times for name, times in found.items() if times is not None}
+
+    def graph_overhead_ms(self) -> float | None:
+        """Sum of the medians of what the graph adds: frame published -> merged, without the networks."""
+        stages = self.stages()
+        parts = [stages[stage.name][0] for stage in STAGES if stage.transport and stage.name in stages]
+        return sum(parts) if len(parts) == sum(stage.transport for stage in STAGES) else None
+
+    def counts(self, prefix: str) -> Counter[str]:
+        """Counters of all nodes whose name begins with `prefix`, such as `refused.`, without it."""
+        total: Counter[str] = Counter()
+        for values in self._values.values():
+            for key, value in values.items():
+                if key.startswith(prefix):
+                    total[key.removeprefix(prefix)] += int(value)
+        return total

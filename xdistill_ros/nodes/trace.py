@@ -1,0 +1,48 @@
+"""`xdistill trace`: listens to the running graph's /diagnostics and prints its stages."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rich.console import Console
+from rich.table import Table
+
+from . import qos
+from .observed import STAGES, Observed
+
+
+def print_table(seconds: float) -> int:
+    """Listens for `seconds` and prints; 1 when nothing was heard."""
+    observed = listen(seconds)
+    stages = observed.stages()
+    if not stages:
+        sys.stderr.write("nothing was heard on /diagnostics: is the graph up, on this ROS domain? (--domain, --rig)\n")
+        return 1
+    table = Table(title="From exposure to command")
+    for column in ("stage", "median ms", "p99 ms", "of the last", "what"):
+        table.add_column(column, justify="right" if "ms" in column or "last" in column else "left")
+    for stage in STAGES:
+        if stage.name in stages:
+            median, p99, count = stages[stage.name]
+            table.add_row(stage.name, f"{median:.2f}", f"{p99:.2f}", str(count), stage.what)
+    overhead = observed.graph_overhead_ms()
+    if overhead is not None:
+        table.caption = f"frame published -> merged into the arm's motion, without the networks: {overhead:.1f} ms"
+    Console().print(table)
+    return 0
+
+
+def listen(seconds: float) -> Observed:
+    """What all nodes say within `seconds`."""
+    observed = Observed()
+    with rclpy.init():
+        node = rclpy.create_node("xdistill_trace")
+        node.create_subscription(DiagnosticArray, "/diagnostics", observed.update, qos.reports())
+        ends_s = time.monotonic() + seconds
+        while (left_s := ends_s - time.monotonic()) > 0:
+            rclpy.spin_once(node, timeout_sec=left_s)
+        node.destroy_node()
+    return observed
