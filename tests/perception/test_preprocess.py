@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.perception.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from xdistill_ros.rig import Reason
 
 SPEC = PreprocessSpec(source_width_px=640, source_height_px=480, resize_width_px=160, resize_height_px=120)
 
@@ -81,17 +80,3 @@ def test_a_crop_larger_than_the_image_is_refused():
 def test_an_image_of_another_size_is_refused_naming_both():
     with pytest.raises(ValueError, match=r"\(240, 320, 3\), wanted uint8 \(480, 640, 3\)"):
         Preprocess(SPEC)(np.zeros((240, 320, 3), np.uint8))
-    refusal = Preprocess(SPEC).refusal(320, 240, "rgb8")
-    assert refusal is not None
-    assert refusal.reason is Reason.IMAGE_GEOMETRY
-    assert "320x240" in refusal.sentence
-    assert "640x480" in refusal.sentence
-
-
-def test_an_image_of_another_encoding_is_refused_naming_both():
-    refusal = Preprocess(SPEC).refusal(640, 480, "bgr8")
-    assert refusal is not None
-    assert refusal.reason is Reason.IMAGE_ENCODING
-    assert "'bgr8'" in refusal.sentence
-    assert "'rgb8'" in refusal.sentence
-    assert Preprocess(SPEC).refusal(640, 480, "rgb8") is None

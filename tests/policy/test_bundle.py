@@ -200,6 +200,15 @@ def test_parity_is_checked_once_for_each_content(folder, rig, cache_home, monkey
     assert len(list((cache_home / "xdistill_ros" / "parity").iterdir())) == 2
 
 
+def test_another_provider_or_version_of_onnx_runtime_is_checked_anew(folder, rig, cache_home, monkeypatch):
+    Bundle.load(folder, rig)
+    monkeypatch.setattr("onnxruntime.__version__", "99.0")
+    Bundle.load(folder, rig)
+    monkeypatch.setattr(parity, "preferred_provider", lambda: "CUDAExecutionProvider")
+    Bundle.load(folder, rig)
+    assert len(list((cache_home / "xdistill_ros" / "parity").iterdir())) == 3
+
+
 def test_a_cache_that_cannot_be_written_costs_time_and_not_the_start(folder, rig, cache_home, caplog):
     cache_home.write_text("a file where the folder should be")
     Bundle.load(folder, rig)

@@ -78,7 +78,7 @@ def test_unequal_focal_lengths_and_a_shifted_centre_are_rendered(table_rig: Rig)
 def test_camera_on_an_unknown_link_is_refused(table_rig: Rig) -> None:
     wrist = table_rig.cameras["wrist"].model_copy(update={"parent_frame": "link9"})
     rig = table_rig.model_copy(update={"cameras": {"wrist": wrist}})
-    with pytest.raises(ValueError, match="cameras.wrist.parent_frame: the arm has no link link9"):
+    with pytest.raises(ValueError, match=r"cameras\.wrist.parent_frame: the arm has no link link9"):
         scene.build(rig, TASKS["move_cube"])
 
 

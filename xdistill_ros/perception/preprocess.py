@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.rig.base import Strict
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-ENCODING = "rgb8"
 
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 UnitMean = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -65,22 +63,6 @@ class Preprocess:
         # (x / 255 - mean) / std as one multiplication and one addition, in the precision of the network
         self._gain = (1.0 / (255.0 * std)).astype(np.float32)
         self._offset = (-mean / std).astype(np.float32)
-
-    def refusal(self, width_px: int, height_px: int, encoding: str) -> Refusal | None:
-        """Why an image of this size and encoding (a name of sensor_msgs/Image) is not this camera's, or None."""
-        if encoding != ENCODING:
-            return Refusal(
-                Reason.IMAGE_ENCODING,
-                f"image has encoding {encoding!r}, wanted {ENCODING!r}; set the camera's driver to it",
-            )
-        wanted = (self.spec.source_width_px, self.spec.source_height_px)
-        if (width_px, height_px) != wanted:
-            return Refusal(
-                Reason.IMAGE_GEOMETRY,
-                f"image is {width_px}x{height_px}, the bundle was trained on {wanted[0]}x{wanted[1]}; "
-                "set the camera to that size, or train anew",
-            )
-        return None
 
     def geometry(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resized and cropped image (h, w, 3) uint8 of one image (H, W, 3) uint8. Raises ValueError for another."""

@@ -78,6 +78,11 @@ class GraphSession:
         return np.asarray(self._session.run(self._outputs, inputs)[0])
 
 
+def preferred_provider() -> str:
+    """The provider that a session without prebuilt engines takes on this machine, unless it falls back."""
+    return CUDA if CUDA in ort.get_available_providers() else CPU
+
+
 def _providers(path: Path, exact: bool) -> list[str | tuple[str, dict[str, Any]]]:
     available = ort.get_available_providers()
     wished: list[str | tuple[str, dict[str, Any]]] = []
@@ -85,7 +90,7 @@ def _providers(path: Path, exact: bool) -> list[str | tuple[str, dict[str, Any]]
     if TENSORRT in available and engines.is_dir() and not exact:
         # Only with engines built ahead of time: building one takes minutes and would happen on the control path.
         wished.append((TENSORRT, {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engines)}))
-    if CUDA in available:
+    if preferred_provider() == CUDA:
         wished.append((CUDA, {"use_tf32": "0" if exact else "1"}))
     wished.append(CPU)
     return wished

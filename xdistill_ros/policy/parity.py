@@ -19,6 +19,7 @@ import onnxruntime as ort  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from xdistill_ros.perception import Encoder, GraphError, Preprocess
+from xdistill_ros.perception.session import preferred_provider
 
 from .manifest import REFERENCE, BundleError
 from .observation import Observation
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 
 
 def check_once(bundle: Bundle) -> None:
-    """`check`, unless this very content already passed here with this ONNX Runtime. Raises BundleError."""
-    marker = _cache_folder() / f"{bundle.hash}-{bundle.manifest.encoder.sha256[:12]}-ort{ort.__version__}"
+    """`check`, unless this very content already passed here with this ONNX Runtime and provider. Raises BundleError."""
+    marker = _cache_folder() / f"{bundle.hash}-ort{ort.__version__}-{preferred_provider()}"
     if marker.exists():
         return
     worst = check(bundle)

@@ -21,7 +21,7 @@ CONDITIONS = (IN_DISTRIBUTION, *VARIANTS)
 
 # Lamps unlike the demonstrations': a warm evening from the other side, a cold dim room, a glaring spot from ahead.
 UNUSUAL_LIGHTS = (
-    Lighting((0.5, -0.5, -0.7), (0.85, 0.58, 0.30), (-0.4, 0.7, -0.6), (0.20, 0.12, 0.06), (0.26, 0.20, 0.15)),
+    Lighting((0.5, -0.5, -0.7), (0.72, 0.54, 0.36), (-0.4, 0.7, -0.6), (0.20, 0.14, 0.08), (0.26, 0.21, 0.17)),
     Lighting((0.2, 0.9, -0.5), (0.30, 0.38, 0.52), (0.5, -0.6, -0.6), (0.08, 0.10, 0.16), (0.20, 0.23, 0.30)),
     Lighting((-0.8, 0.1, -0.5), (0.95, 0.95, 0.90), (0.5, 0.6, -0.6), (0.28, 0.28, 0.30), (0.36, 0.36, 0.36)),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +34,6 @@ class Trajectory:
     stamp_ns: int
     joint_names: Sequence[str]
     points: Sequence[TrajectoryPoint]
-
-
-class JointController(Protocol):
-    """What the simulated arm's servos are driven by."""
-
-    def reset(self, positions: Array) -> None: ...
-
-    def desired(self, now_ns: int) -> Array: ...
 
 
 class ForwardPositionController:
@@ -134,7 +126,7 @@ class JointTrajectoryController:
             if len(point.positions) != joints or len(point.velocities) != joints:
                 return f"a point has {len(point.positions)} positions, {len(point.velocities)} velocities, not {joints}"
         times = [point.time_from_start_s for point in trajectory.points]
-        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(times)):
             return "time_from_start does not increase"
         if max(abs(velocity) for velocity in trajectory.points[-1].velocities) > _AT_REST_RAD_S:
             return "the last point's velocity is not zero (allow_nonzero_velocity_at_trajectory_end is false)"

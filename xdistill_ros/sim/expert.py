@@ -70,9 +70,9 @@ class Expert:
         return proposals
 
     @property
-    def finished(self) -> bool:
-        """Whether the whole path has been proposed."""
-        return self._mind.clock_s >= self._path.duration_s
+    def progress(self) -> float:
+        """Share of the path that has been proposed, 1 and more when it is done."""
+        return self._mind.clock_s / self._path.duration_s
 
     def _look(self) -> Array:
         anchor = self._world.task.anchor(self._world.table)

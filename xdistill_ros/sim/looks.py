@@ -10,7 +10,7 @@ import numpy as np
 from . import textures
 
 RGB = tuple[float, float, float]
-TABLE_MATERIAL = "table"
+TABLE = "table"  # the table top's geom
 LIGHTS = ("key_light", "fill_light")
 
 
@@ -35,13 +35,19 @@ class Look:
     lighting: Lighting = Lighting()
 
 
+def table_material(name: str) -> str:
+    """The material of a table top."""
+    return f"table_{name}"
+
+
 def apply(model: mujoco.MjModel, look: Look) -> None:
     """Makes `model` look so; what is drawn next shows it. Raises KeyError for a material or table unknown here."""
     for name, rgb in look.paint.items():
         model.mat_rgba[model.material(name).id, :3] = rgb
-    table = model.material(TABLE_MATERIAL).id
-    model.mat_texid[table, mujoco.mjtTextureRole.mjTEXROLE_RGB] = model.texture(f"table_{look.table}").id
-    model.mat_rgba[table, :3] = look.table_tint
+    # A material's texture is fixed when the renderer is made, so each table top is a material of its own.
+    top = model.material(table_material(look.table)).id
+    model.geom(TABLE).matid[0] = top
+    model.mat_rgba[top, :3] = look.table_tint
     lighting = look.lighting
     parts = zip(
         LIGHTS, (lighting.key_direction, lighting.fill_direction), (lighting.key_rgb, lighting.fill_rgb), strict=True

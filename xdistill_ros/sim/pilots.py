@@ -57,6 +57,11 @@ class ExpertPilot:
         self._period_ns = round(1e9 / world.rig.policy.rate_hz)
         self._horizon = world.rig.policy.prediction_horizon
 
+    @property
+    def progress(self) -> float:
+        """Share of the demonstration that has been proposed."""
+        return self._expert.progress
+
     def on_state(self, state: ArmState) -> None:
         """The expert sees the true scene instead."""
 
@@ -92,7 +97,7 @@ class PolicyPilot:
 
     def begin(self, world: World, seed: int) -> None:
         """`seed` seeds the sampler's noise."""
-        self._now = lambda: world.time_ns
+        self._world = world
         self._sampler = Sampler(self._bundle, seed, threads=self._threads)
         self._window.clear()
         self._frames: dict[str, deque[Frame]] = {name: deque(maxlen=64) for name in self._rig.cameras}
@@ -100,7 +105,7 @@ class PolicyPilot:
 
     def on_state(self, state: ArmState) -> None:
         """Into the window."""
-        self._window.push_state(state, self._now())
+        self._window.push_state(state, self._world.time_ns)
 
     def on_frame(self, frame: Frame) -> None:
         """Kept until an observation asks for it."""
@@ -128,6 +133,6 @@ class PolicyPilot:
                 if frame is None:
                     continue
                 feature = self._encoders[name].encode(self._preprocess[name](frame.pixels))
-                self._window.push_feature(name, frame.exposure_ns, feature, self._now())
+                self._window.push_feature(name, frame.exposure_ns, feature, self._world.time_ns)
                 while frames and frames[0].exposure_ns <= frame.exposure_ns:
                     frames.popleft()

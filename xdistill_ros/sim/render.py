@@ -45,7 +45,8 @@ class Painter:
         # The context remembers each material's texture from when it was made; a look may have changed it since.
         renderer._mjr_context.mat_texid[: self._model.mat_texid.size] = self._model.mat_texid.ravel()
         renderer.update_scene(data, camera, self._option)
-        return renderer.render()
+        pixels: Pixels = renderer.render()
+        return pixels
 
     def close(self) -> None:
         """Frees the OpenGL contexts."""

@@ -19,7 +19,7 @@ from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline import ArmState
 
-from .controllers import NO_STAMP_NS, Trajectory
+from .controllers import NO_STAMP_NS, Trajectory, TrajectoryPoint
 from .latency import DelayQueue
 from .pilots import Pilot
 from .render import Pixels
@@ -90,7 +90,13 @@ class _Recorder:
 
 
 def rollout(
-    world: World, pilot: Pilot, seed: int, condition: str = "id", *, keep: Keep | None = None, pilot_seed: int | None = None
+    world: World,
+    pilot: Pilot,
+    seed: int,
+    condition: str = "id",
+    *,
+    keep: Keep | None = None,
+    pilot_seed: int | None = None,
 ) -> Result:
     """Resets `world` to `seed` and runs `pilot` until success or the task's time limit.
 
@@ -99,7 +105,7 @@ def rollout(
     """
     world.reset(seed, condition)
     pilot.begin(world, seed if pilot_seed is None else pilot_seed)
-    run = _Run(world, pilot, keep)
+    run = Run(world, pilot, keep)
     while not (world.success() or world.timed_out()):
         run.tick()
     return Result(
@@ -108,10 +114,10 @@ def rollout(
     )  # fmt: skip
 
 
-class _Run:
-    """One episode under way."""
+class Run:
+    """One episode under way, for whoever wants to look between its ticks. `pilot` has begun."""
 
-    def __init__(self, world: World, pilot: Pilot, keep: Keep | None) -> None:
+    def __init__(self, world: World, pilot: Pilot, keep: Keep | None = None) -> None:
         self.world, self.pilot = world, pilot
         self.controller = Controller(world.rig, merge=pilot.merge)
         self.interface = interface_for(world.rig)
@@ -160,10 +166,15 @@ class _Run:
             self.holds[result.hold.reason] += 1
         if result.command is not None and result.gripper_width_m is not None:
             message = self.interface.message(result.command)
-            if isinstance(message, JointTrajectoryMessage):
-                self.world.receive_joint_command(Trajectory(NO_STAMP_NS, message.joint_names, message.points))
-            else:
-                self.world.receive_joint_command(message)
+            self.world.receive_joint_command(_as_received(message))
             self.world.receive_gripper(result.gripper_width_m)
         if self.recorder and now_ns % self.grid_ns == 0:
             self.recorder.commanded(self.controller, now_ns)
+
+
+def _as_received(message: list[float] | JointTrajectoryMessage) -> list[float] | Trajectory:
+    """What the arm sent, as the stand-in controllers take it."""
+    if not isinstance(message, JointTrajectoryMessage):
+        return message
+    points = [TrajectoryPoint(one.positions, one.velocities, one.time_from_start_s) for one in message.points]
+    return Trajectory(NO_STAMP_NS, message.joint_names, points)

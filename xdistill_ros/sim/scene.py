@@ -16,7 +16,7 @@ from xdistill_ros.rig.poses import quaternion_from_rotation, rotation_from_quate
 from . import textures
 from .arm_model import WORLD_CONTACT, add_arm
 from .frames import OPTICAL_TO_MUJOCO, upright
-from .looks import LIGHTS, TABLE_MATERIAL
+from .looks import LIGHTS, TABLE, table_material
 from .table import Table
 from .tasks.base import Task
 
@@ -68,22 +68,23 @@ def _add_room(spec: mujoco.MjSpec) -> None:
         rgb1=[0.80, 0.83, 0.87], rgb2=[0.46, 0.49, 0.54], width=128, height=768,
     )  # fmt: skip
     for name, pixels in textures.tables().items():
-        texture = spec.add_texture(
-            name=f"table_{name}", type=mujoco.mjtTexture.mjTEXTURE_2D, width=textures.SIZE, height=textures.SIZE,
-            nchannel=3,
-        )  # fmt: skip
-        texture.data = pixels.tobytes()
-    table_textures = [""] * mujoco.mjtTextureRole.mjNTEXROLE
-    table_textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = f"table_{textures.NOMINAL}"
-    spec.add_material(
-        name=TABLE_MATERIAL, textures=table_textures, texrepeat=[1.7, 1.7], texuniform=True, specular=0.1, shininess=0.2
-    )
+        _add_table_top(spec, table_material(name), pixels)
     spec.worldbody.add_geom(
-        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, pos=[0.30, 0, -0.02], size=[0.56, 0.60, 0.02],
-        material=TABLE_MATERIAL, friction=[0.8, 0.01, 0.0005], **WORLD_CONTACT,
+        name=TABLE, type=mujoco.mjtGeom.mjGEOM_BOX, pos=[0.30, 0, -0.02], size=[0.56, 0.60, 0.02],
+        material=table_material(textures.NOMINAL), friction=[0.8, 0.01, 0.0005], **WORLD_CONTACT,
     )  # fmt: skip
     for name in LIGHTS:
         spec.worldbody.add_light(name=name, directional=True, pos=[0, 0, 2], castshadow=False)
+
+
+def _add_table_top(spec: mujoco.MjSpec, name: str, pixels: textures.Pixels) -> None:
+    texture = spec.add_texture(
+        name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=textures.SIZE, height=textures.SIZE, nchannel=3
+    )
+    texture.data = pixels.tobytes()
+    by_role = [""] * mujoco.mjtTextureRole.mjNTEXROLE
+    by_role[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    spec.add_material(name=name, textures=by_role, texrepeat=[1.7, 1.7], texuniform=True, specular=0.1, shininess=0.2)
 
 
 def _add_camera(spec: mujoco.MjSpec, name: str, camera: Camera) -> None:

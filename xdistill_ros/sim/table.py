@@ -40,11 +40,11 @@ class Table:
 
     def arm_positions(self) -> Array:
         """(J,) rad."""
-        return self.data.qpos[self.joint_addresses].copy()
+        return np.array(self.data.qpos[self.joint_addresses])
 
     def arm_velocities(self) -> Array:
         """(J,) rad/s."""
-        return self.data.qvel[self.joint_velocity_addresses].copy()
+        return np.array(self.data.qvel[self.joint_velocity_addresses])
 
     def gripper_width_m(self) -> float:
         """Distance between the pads, m."""
@@ -61,7 +61,7 @@ class Table:
 
     def point(self, site: str) -> Array:
         """(3,) of a site."""
-        return self.data.site(site).xpos.copy()
+        return np.array(self.data.site(site).xpos)
 
     def camera_pose(self, name: str) -> Array:
         """(4, 4) of a camera's optical frame (x right, y down, z forward)."""

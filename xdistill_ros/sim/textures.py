@@ -20,7 +20,8 @@ def _smooth_noise(rng: np.random.Generator, rows: int, columns: int) -> NDArray[
 
 
 def _mix(low: tuple[int, int, int], high: tuple[int, int, int], share: NDArray[np.float64]) -> Pixels:
-    return (np.array(low) + (np.array(high) - np.array(low)) * share[..., None]).astype(np.uint8)
+    mixed: Pixels = (np.array(low) + (np.array(high) - np.array(low)) * share[..., None]).astype(np.uint8)
+    return mixed
 
 
 def wood(dark: tuple[int, int, int], light: tuple[int, int, int], seed: int) -> Pixels:

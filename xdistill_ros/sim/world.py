@@ -78,8 +78,9 @@ class World:
         self._view = mujoco.MjData(self.table.model)  # past scenes are drawn from this one
         self._painter: Painter | None = None
         home = np.array(rig.arm.home_rad)
-        kinds = {"forward_position": ForwardPositionController, "joint_trajectory": JointTrajectoryController}
-        self.controller = kinds[rig.arm.interface.kind](rig.arm.joint_names, home)
+        forward = rig.arm.interface.kind == "forward_position"
+        kind = ForwardPositionController if forward else JointTrajectoryController
+        self.controller: ForwardPositionController | JointTrajectoryController = kind(rig.arm.joint_names, home)
         self._setpoints: DelayQueue[Array] = DelayQueue()
         self._widths: DelayQueue[float] = DelayQueue()
         self._frames: dict[str, DelayQueue[Frame]] = {name: DelayQueue() for name in rig.cameras}
@@ -100,8 +101,10 @@ class World:
         self.trial = conditions.draw(self.task, condition, self._rng)
         lag = self._rng.uniform(self._simulation.arm_lag.low_s, self._simulation.arm_lag.high_s)
         self._arm_delay_s = max(lag - SERVO_LAG_S, 0.0) if self._latency else 0.0
-        for queue in (self._setpoints, self._widths, *self._frames.values()):
-            queue.clear()
+        self._setpoints.clear()
+        self._widths.clear()
+        for frames in self._frames.values():
+            frames.clear()
         self._set_scene()
         self.began_ns = self.time_ns
         self._good_since_ns: int | None = None

@@ -64,8 +64,8 @@ class DoorClose(Task):
         middle, half_height = HEIGHT_M / 2 + 0.002, HEIGHT_M / 2 - 0.004
         add_box(door, (PANEL_M / 2, -half_width, middle), (PANEL_M / 2, half_width - 0.001, half_height), "door", 0.15)
         add_box(door, (PANEL_M + 0.010, -HANDLE_M, 0.08), (0.010, 0.005, 0.016), "handle", 0.01)
-        for name, x, z in (("handle", PANEL_M + 0.010, 0.08), ("edge", PANEL_M / 2, HEIGHT_M)):
-            door.add_site(name=name, pos=[x, -(HANDLE_M if name == "handle" else WIDTH_M), z], size=[0.002] * 3, group=5)
+        door.add_site(name="handle", pos=[PANEL_M + 0.010, -HANDLE_M, 0.08], size=[0.002] * 3, group=5)
+        door.add_site(name="edge", pos=[PANEL_M / 2, -WIDTH_M, HEIGHT_M], size=[0.002] * 3, group=5)
         spec.add_exclude(bodyname1="cupboard", bodyname2="door")
 
     def arrange(self, table: Table, placement: Placement) -> None:

@@ -69,8 +69,8 @@ class DrawerOpen(Task):
         middle, length = (low + top) / 2, DEPTH_M / 2 - WALL_M
         add_box(drawer, (-0.004, 0, middle), (0.005, inside_width, (top - low) / 2), "drawer", mass=0.1)
         add_box(drawer, (-length, 0, low + 0.003), (length, inside_width, 0.003), "drawer", mass=0.1)
-        for side in (-1, 1):
-            add_box(drawer, (-length, side * (inside_width - 0.003), low + 0.025), (length, 0.003, 0.025), "drawer", 0.05)
+        for y in (0.003 - inside_width, inside_width - 0.003):
+            add_box(drawer, (-length, y, low + 0.025), (length, 0.003, 0.025), "drawer", mass=0.05)
         stem = (KNOB[0] - KNOB_HALF_M[0]) / 2
         add_box(drawer, (stem, 0, KNOB[2]), (stem, 0.006, 0.006), "knob", mass=0.01)
         drawer.add_geom(
@@ -86,7 +86,7 @@ class DrawerOpen(Task):
     def anchor(self, table: Table) -> Array:
         return table.body_pose("cabinet")
 
-    def waypoints(self, table: Table, rng: np.random.Generator) -> list[Waypoint]:
+    def waypoints(self, table: Table, rng: np.random.Generator) -> list[Waypoint]:  # noqa: ARG002
         x, y = KNOB[0] + rng.normal(0, 0.002), rng.normal(0, 0.003)
         z = KNOB[2] - 0.006 + rng.uniform(-0.004, 0.004)
         yaw = rng.normal(0, 0.03)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arm_model import NO_CONTACT, WORLD_CONTACT
 from ..frames import upright, yaw_of
+from ..looks import RGB
 from ..motion import Waypoint
 from ..table import Table
 from .base import Placement, Region, Task
@@ -29,8 +33,16 @@ class MoveCube(Task):
     region = Region({"x": (0.34, 0.54), "y": (-0.05, 0.15), "yaw": (-0.3, 0.3)})
     outer = Region({"x": (0.30, 0.58), "y": (-0.09, 0.19), "yaw": (-0.3, 0.3)})
     anywhere = Region({"x": (0.27, 0.61), "y": (-0.26, 0.26), "yaw": (-0.8, 0.8)})
-    paint = {"cube": (0.86, 0.18, 0.14), "zone": (0.12, 0.30, 0.62), "zone_inside": (0.92, 0.92, 0.90)}
-    recolours = ({"cube": (0.93, 0.70, 0.12)}, {"cube": (0.55, 0.20, 0.60)}, {"cube": (0.95, 0.45, 0.62)})
+    paint: ClassVar[Mapping[str, RGB]] = {
+        "cube": (0.86, 0.18, 0.14),
+        "zone": (0.12, 0.30, 0.62),
+        "zone_inside": (0.92, 0.92, 0.90),
+    }
+    recolours: ClassVar[tuple[Mapping[str, RGB], ...]] = (
+        {"cube": (0.93, 0.70, 0.12)},
+        {"cube": (0.55, 0.20, 0.60)},
+        {"cube": (0.95, 0.45, 0.62)},
+    )
     object_body = held_body = "cube"
 
     def build(self, spec: mujoco.MjSpec) -> None:
@@ -56,7 +68,7 @@ class MoveCube(Task):
         yaw = (yaw_of(pose) + quarter / 2) % quarter - quarter / 2
         return upright(pose[0, 3], pose[1, 3], 0.0, yaw)
 
-    def waypoints(self, table: Table, rng: np.random.Generator) -> list[Waypoint]:
+    def waypoints(self, table: Table, rng: np.random.Generator) -> list[Waypoint]:  # noqa: ARG002
         x, y = np.array(TARGET) + rng.normal(0, 0.006, 2).clip(-0.012, 0.012)
         off_x, off_y = rng.normal(0, 0.003, 2)
         yaw = rng.normal(0, 0.04)
