@@ -1,23 +1,22 @@
-"""The shipped rig and one world per test that asks for it."""
+"""The shipped rig, and one world per test that asks for it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from xdistill_ros import rig
+from tests.support.rigs import sim_table
+from xdistill_ros.rig import Rig
 from xdistill_ros.sim import World
-
-RIG = Path(__file__).parents[2] / "config" / "rigs" / "sim_table.yaml"
 
 
 @pytest.fixture(scope="session")
-def table_rig() -> rig.Rig:
-    return rig.load(RIG)
+def table_rig() -> Rig:
+    return sim_table()
 
 
 @pytest.fixture
-def cube_world(table_rig: rig.Rig):
+def cube_world(table_rig: Rig) -> Iterator[World]:
     with World(table_rig, "move_cube") as world:
         yield world

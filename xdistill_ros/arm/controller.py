@@ -12,6 +12,7 @@ next tick on, and then the position is held by commands, not by silence.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ Array = NDArray[np.float64]
 
 # An arm whose measured joints are faster than this has not come to rest yet, rad/s.
 _RESTING = 0.05
+# How many chunks' delays, observation to arrival, say how late the next may be.
+_DELAYS = 10
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Controller:
         self._wanting_s = 0.0
         self._teleop: tuple[Target, float] | None = None
         self._last_refusal: Refusal | None = None
+        self._delays_ns: deque[int] = deque([0], maxlen=_DELAYS)
 
     # --- a person's doing -------------------------------------------------------------------------------------------
 
@@ -156,6 +160,8 @@ class Controller:
             commanded = Commanded(self._motion.kinematics.forward(joints), joints)
             refusal = self._timeline.merge(chunk, now_ns, commanded)
             self._last_refusal = refusal
+            if refusal is None:
+                self._delays_ns.append(now_ns - chunk.observation_ns)
             return refusal
 
     def on_teleop(self, target: Target, steady_s: float) -> None:
@@ -177,17 +183,12 @@ class Controller:
             return self._move(time_ns, now_steady_s, fault)
 
     def commanded(self, now_ns: int) -> CommandedActions:
-        """Actions executed and committed, on the policy's grid: what `/arm/commanded` says at ROS time `now_ns`."""
+        """Actions executed and committed, on the policy's grid: what `/arm/commanded` says at ROS time `now_ns`.
+
+        Committed is what will be done before a chunk sampled now can arrive, as late as chunks have lately been.
+        """
         with self._lock:
-            committed: list[Target] = []
-            if self._consent.mode is Mode.POLICY:
-                period_ns = self._record.period_ns
-                for k in range(1, self._rig.policy.prediction_horizon + 1):
-                    target = self._timeline.target((now_ns // period_ns + k) * period_ns)
-                    if isinstance(target, Hold):
-                        break
-                    committed.append(target)
-            return self._record.actions(committed)
+            return self._record.actions(self._committed(now_ns))
 
     @property
     def mode(self) -> Mode:
@@ -202,6 +203,22 @@ class Controller:
             return dict(self._motion.envelope.counts)
 
     # --- within the lock --------------------------------------------------------------------------------------------
+
+    def _committed(self, now_ns: int) -> list[Target]:
+        """The targets at grid times after `now_ns`, up to the first that a new chunk could still change."""
+        committed: list[Target] = []
+        if self._consent.mode is not Mode.POLICY:
+            return committed
+        period_ns = self._record.period_ns
+        time_ns = now_ns - now_ns % period_ns + period_ns
+        while True:
+            target = self._timeline.target(time_ns)
+            if isinstance(target, Hold):
+                return committed
+            committed.append(target)
+            if time_ns >= now_ns + max(self._delays_ns):
+                return committed
+            time_ns += period_ns
 
     def _engage(self, mode: Mode) -> Refusal | None:
         stale = self._states.check(self._now_ns)
