@@ -24,13 +24,14 @@ lint: $(VENV)/.test
 	$(VENV)/bin/python -m pytest -q tests/house/test_style.py tests/house/test_rules_between_rooms.py
 
 bundle: $(VENV)/.test
-	$(VENV)/bin/xdistill bundle
+	$(VENV)/bin/python -m xdistill_ros.learn.make_bundle
 
 system:
 	@tools/system-libraries.sh $(PYTHON)
 
 $(VENV)/bin/python: | system
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -U 'pip>=25'
 
 $(VENV)/.demo: pyproject.toml setup.py $(VENV)/bin/python | system
 	@echo "Setting up .venv for the demo (once, a minute or two) ..."

@@ -50,7 +50,7 @@ def main() -> None:
 
 def report(measured: dict[str, float], threads: int) -> None:
     """Prints the parts, and whole steps as ratios to the shipped one. Times in seconds come in."""
-    print(f"\n{os.cpu_count()} cores, {threads} thread(s); median ms of {REPEATS}")
+    print(f"\n{os.cpu_count()} cores, {threads} thread(s); best of {REPEATS}, ms")
     for name, seconds in measured.items():
         if not name.startswith("step: "):
             print(f"  {name:<52}{1e3 * seconds:9.2f}")
@@ -93,16 +93,16 @@ def runtime(path: Path, threads: int) -> dict[str, float]:
             encoder.encode(preprocess(pixels))
 
     seconds = {
-        "preprocess one 640x480 image": median(lambda: preprocess(pixels)),
-        "encode one image": median(lambda: encoder.encode(tensor)),
-        "condition (once a chunk)": median(lambda: sampler._condition.run(condition=cond)),
-        f"one denoising step (of {inference_steps})": median(lambda: sampler._step.run(sample=sample, film=film)),
-        "sample a chunk": median(lambda: sampler.sample(observation)),
+        "preprocess one 640x480 image": best(lambda: preprocess(pixels)),
+        "encode one image": best(lambda: encoder.encode(tensor)),
+        "condition (once a chunk)": best(lambda: sampler._condition.run(condition=cond)),
+        f"one denoising step (of {inference_steps})": best(lambda: sampler._step.run(sample=sample, film=film)),
+        "sample a chunk": best(lambda: sampler.sample(observation)),
     }
     newest = cameras * (seconds["preprocess one 640x480 image"] + seconds["encode one image"])
     return seconds | {
         "step: as shipped (each frame encoded once)": newest + seconds["sample a chunk"],
-        "step: every image of the window encoded each time": median(lambda: (each_time(), sampler.sample(observation))),
+        "step: every image of the window encoded each time": best(lambda: (each_time(), sampler.sample(observation))),
     }
 
 
@@ -125,7 +125,7 @@ def eager(path: Path, threads: int) -> dict[str, float]:
             encoder(images)
         head.sample(condition, noise)
 
-    return {"step: eager torch, diffusers' scheduler": median(step, repeats=20)}
+    return {"step: eager torch, diffusers' scheduler": best(step, repeats=20)}
 
 
 def export(path: Path, threads: int) -> dict[str, float]:
@@ -179,8 +179,8 @@ def _networks(manifest: Any) -> tuple[Any, Any]:
     return _sized(recipe, manifest.rig, len(manifest.proprio_channels))
 
 
-def median(call: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Median seconds of `call` after a warm-up."""
+def best(call: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Least seconds of `call` after a warm-up: other load on the machine only ever adds."""
     for _ in range(5):
         call()
     durations = []
@@ -188,7 +188,7 @@ def median(call: Callable[[], object], repeats: int = REPEATS) -> float:
         start = time.perf_counter()
         call()
         durations.append(time.perf_counter() - start)
-    return float(np.median(durations))
+    return float(min(durations))
 
 
 def _child(part: str, bundle: Path, threads: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.arm_bench import GRID_NS, Bench, load_rig
+from tests.support.arm_bench import GRID_NS, Bench, chunk_of, load_rig
 from xdistill_ros.arm import Controller
 from xdistill_ros.arm.record import NO_CHUNK
 from xdistill_ros.rig import poses
@@ -38,20 +38,25 @@ def test_executed_actions_are_the_commanded_tcp_at_grid_times() -> None:
     assert set(commanded.chunks_ns[commanded.chunks_ns != NO_CHUNK]) == {chunk_ns}
 
 
-def test_committed_actions_are_what_will_be_done_unless_a_new_chunk_comes() -> None:
+def test_committed_actions_reach_as_far_as_chunks_are_late_and_are_then_executed() -> None:
     bench = Bench.engaged(RIG)
-    bench.run(1)
-    bench.reach((0.0, 0.08, 0.0), seconds=1.5)
     bench.run(30)
-    before = bench.controller.commanded(bench.now_ns)
-    promised = dict(zip(before.times_ns[before.executed :].tolist(), before.actions[before.executed :], strict=True))
-    assert promised
-    bench.run(60)
-    after = bench.controller.commanded(bench.now_ns)
-    done = dict(zip(after.times_ns[: after.executed].tolist(), after.actions, strict=False))
-    both = sorted(promised.keys() & done.keys())
-    assert len(both) >= 5
-    for time_ns in both:
+    late_ns = 250_000_000
+    tcp = np.repeat(bench.last.tcp_pose[None], 16, axis=0)
+    tcp[:, 1, 3] += np.linspace(0.0, 0.08, 16)
+    assert bench.controller.on_chunk(chunk_of(tcp, 0.04, bench.now_ns - late_ns), bench.now_ns) is None
+    promised: dict[int, np.ndarray] = {}
+    for _ in range(90):
+        bench.run(1)
+        commanded = bench.controller.commanded(bench.now_ns)
+        reach_ns = int(commanded.times_ns[-1]) - bench.now_ns
+        assert late_ns <= reach_ns < late_ns + GRID_NS
+        committed = slice(commanded.executed, None)
+        promised |= dict(zip(commanded.times_ns[committed].tolist(), commanded.actions[committed], strict=True))
+    done = dict(zip(commanded.times_ns[: commanded.executed].tolist(), commanded.actions, strict=False))
+    settled = sorted(time_ns for time_ns in promised.keys() & done.keys())[3:]
+    assert len(settled) >= 5
+    for time_ns in settled:
         assert done[time_ns][:3] == pytest.approx(promised[time_ns][:3], abs=1e-3)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import rig_reference
+
 from .conftest import ROOT, project_files
 
 PAGES = [path for path in project_files() if path.suffix == ".md"]
@@ -51,6 +53,11 @@ def test_every_page_is_reachable_from_the_readme() -> None:
         queue += [(ROOT / page.parent / link).resolve().relative_to(ROOT) for link in targets(page)
                   if link.endswith(".md")]  # fmt: skip
     assert {page for page in PAGES if page.parts[0] == "docs"} <= seen
+
+
+def test_the_rig_reference_has_every_field_as_the_schema_has_it() -> None:
+    written = (ROOT / "docs" / "rig.md").read_text(encoding="utf-8")
+    assert written == rig_reference.page(), "run: python tools/rig_reference.py"
 
 
 def test_a_checkout_is_small() -> None:

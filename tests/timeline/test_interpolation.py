@@ -79,3 +79,11 @@ def test_states_mix_linearly() -> None:
     assert state.positions == pytest.approx(0.5)
     assert state.velocities == pytest.approx(0.5)
     assert state.gripper_width_m == pytest.approx(0.04)
+
+
+@given(st.lists(vectors, min_size=2, max_size=5))
+def test_the_mean_rotation_is_scipys(turns: list[np.ndarray]) -> None:
+    rotations = Rotation.from_rotvec(0.5 * np.array(turns))
+    weights = np.arange(1.0, len(turns) + 1.0)
+    poses = np.array([pose(np.zeros(3), 0.5 * turn) for turn in turns])
+    assert mean_pose(poses, weights)[:3, :3] == pytest.approx(rotations.mean(weights).as_matrix(), abs=1e-7)

@@ -1,6 +1,6 @@
 """The arm's controller without ROS: states and chunks in, one command a tick out.
 
-Owns consent, the chunk timeline, the motion chain, the monitors, and one lock that makes feeding (executor thread) and
+Owns consent, the sources of targets, the motion chain, the monitors, and one lock that makes feeding (executor thread) and
 ticking (control thread) safe. The bridge node and the in-process simulation use this same class. It must not wait,
 publish, or read a clock: both clocks are handed in.
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xdistill_ros.policy.chunk import Chunk, Target
 from xdistill_ros.policy.chunk_checks import Commanded
-from xdistill_ros.policy.chunk_timeline import ChunkTimeline, Merge
+from xdistill_ros.policy.chunk_timeline import Merge
 from xdistill_ros.rig import Hold, Reason, Refusal, Rig
 from xdistill_ros.timeline.state import ArmState
 
@@ -31,6 +31,7 @@ from .modes import Consent, Mode
 from .monitors import RosClock, StateFreshness
 from .motion import Motion
 from .record import NO_CHUNK, CommandedActions, ExecutionRecord
+from .sources import PersonSource, PolicySource
 
 Array = NDArray[np.float64]
 
@@ -68,22 +69,21 @@ class Controller:
         self._shadow = shadow
         self._lock = threading.Lock()
         self._consent = Consent()
-        self._timeline = ChunkTimeline(rig, merge)
+        factor = rig.simulation.real_time_factor if rig.simulation else 1.0
+        self._watchdog_s = rig.arm.safety.watchdog_s / factor
+        self._policy = PolicySource(rig, merge)
+        self._person = PersonSource(self._watchdog_s)
         self._motion = Motion(rig)
         self._gripper = GripperRate(rig)
         self._record = ExecutionRecord(rig)
         self._states = StateFreshness(rig)
         self._clock = RosClock(rig)
         self._time = ControlTime(1.0 / rig.arm.interface.rate_hz)
-        factor = rig.simulation.real_time_factor if rig.simulation else 1.0
-        self._watchdog_s = rig.arm.safety.watchdog_s / factor
         self._auto_engage = bool(rig.simulation and rig.simulation.auto_engage)
         self._seeded = False
         self._now_ns = 0
         self._steady_s: float | None = None
         self._wanting_s = 0.0
-        self._teleop: tuple[Target, float] | None = None
-        self._last_refusal: Refusal | None = None
 
     # --- a person's doing -------------------------------------------------------------------------------------------
 
@@ -154,14 +154,12 @@ class Controller:
                 self._motion.seed(self._states.newest.positions)
             joints = self._motion.envelope.positions
             commanded = Commanded(self._motion.kinematics.forward(joints), joints)
-            refusal = self._timeline.merge(chunk, now_ns, commanded)
-            self._last_refusal = refusal
-            return refusal
+            return self._policy.offer(chunk, now_ns, commanded)
 
     def on_teleop(self, target: Target, steady_s: float) -> None:
         """A person's target, at steady time `steady_s`: each keeps the dead-man alive for `watchdog_s`."""
         with self._lock:
-            self._teleop = target, steady_s
+            self._person.offer(target, steady_s)
 
     # --- the control thread -----------------------------------------------------------------------------------------
 
@@ -177,17 +175,13 @@ class Controller:
             return self._move(time_ns, now_steady_s, fault)
 
     def commanded(self, now_ns: int) -> CommandedActions:
-        """Actions executed and committed, on the policy's grid: what `/arm/commanded` says at ROS time `now_ns`."""
+        """Actions executed and committed, on the policy's grid: what `/arm/commanded` says at ROS time `now_ns`.
+
+        Committed is what will be done before a chunk sampled now can arrive, as late as chunks have lately been.
+        """
         with self._lock:
-            committed: list[Target] = []
-            if self._consent.mode is Mode.POLICY:
-                period_ns = self._record.period_ns
-                for k in range(1, self._rig.policy.prediction_horizon + 1):
-                    target = self._timeline.target((now_ns // period_ns + k) * period_ns)
-                    if isinstance(target, Hold):
-                        break
-                    committed.append(target)
-            return self._record.actions(committed)
+            engaged = self._consent.mode is Mode.POLICY
+            return self._record.actions(self._policy.committed(now_ns, self._record.period_ns) if engaged else [])
 
     @property
     def mode(self) -> Mode:
@@ -230,10 +224,9 @@ class Controller:
         """Everything begins at the measured state; nothing planned before is resumed."""
         self._motion.seed(state.positions)
         self._gripper.seed(state.gripper_width_m)
-        self._timeline.clear()
+        self._policy.clear()
+        self._person.clear()
         self._record.clear()
-        self._teleop = None
-        self._last_refusal = None
         self._wanting_s = 0.0
         self._seeded = True
 
@@ -257,7 +250,7 @@ class Controller:
         self._now_ns = now_ns
         self._states.newest = None
         self._time.clear()
-        self._timeline.clear()
+        self._policy.clear()
         self._record.clear()
 
     def _move(self, time_ns: int, steady_s: float, fault: Hold | None) -> TickResult:
@@ -285,29 +278,14 @@ class Controller:
         """What is to be followed; a Hold when it is missing; None when going home."""
         match self._consent.mode:
             case Mode.POLICY:
-                return self._policy_target(time_ns)
+                return self._policy.target(time_ns)
             case Mode.TELEOP:
-                return self._teleop_target(steady_s)
+                return self._person.target(steady_s)
             case Mode.HOME:
                 return None
             case Mode.HOLD | Mode.STOPPED:
                 assert self._consent.hold is not None, "a mode that holds has its reason"
                 return self._consent.hold
-
-    def _policy_target(self, time_ns: int) -> Target | Hold:
-        target = self._timeline.target(time_ns)
-        if isinstance(target, Hold) and self._last_refusal is not None:
-            return Hold(target.reason, f"{target.sentence}; the last was refused ({self._last_refusal})")
-        return target
-
-    def _teleop_target(self, steady_s: float) -> Target | Hold:
-        if self._teleop is None:
-            return Hold(Reason.WAITING_FOR_DATA, "no target has arrived yet")
-        target, arrived_s = self._teleop
-        silent_s = steady_s - arrived_s
-        if silent_s > self._watchdog_s:
-            return Hold(Reason.DEAD_MAN, f"no target for {silent_s:.2f} s, limit {self._watchdog_s} s")
-        return target
 
     def _command(self, target: Target | Hold | None, time_ns: int) -> tuple[Checked, Hold | None]:
         """One tick of motion, or of braking and why."""

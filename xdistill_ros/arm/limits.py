@@ -132,9 +132,8 @@ class MotionLimits:
             return slowed
         # too sudden for some joint: the whole motion brakes at the rate of the joint that needs longest, which keeps
         # the TCP's direction, where braking each joint alone could turn and even speed it up
-        moving = np.abs(self.velocities) > 0.0
-        rate = np.min(self._acceleration[moving] * self.dt_s / np.abs(self.velocities[moving])) if moving.any() else 1.0
-        return np.clip(self.velocities * max(0.0, 1.0 - rate), low, high)
+        ticks_to_rest = float(np.max(np.abs(self.velocities) / (self._acceleration * self.dt_s)))
+        return np.clip(self.velocities * (1.0 - 1.0 / max(1.0, ticks_to_rest)), low, high)
 
     def _tcp_speed_of(self, velocities: Array) -> float:
         moved = self._kinematics.tcp_position(self.positions + velocities * self.dt_s)

@@ -33,7 +33,7 @@ class CommandedActions:
     chunks_ns: NDArray[np.int64]
     """(N,) `observation_ns` of the chunk that each came from; 0 where none did."""
     executed: int
-    """How many of them, from the first, have been commanded; the rest is committed: due, unless a new chunk comes."""
+    """How many of them, from the first, have been commanded; the rest is committed: due before a new chunk can come."""
 
 
 @dataclass(frozen=True)

@@ -75,11 +75,11 @@ def trace(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(rig: Annotated[Path | None, typer.Option("--rig", help="Also check this rig file.")] = None) -> None:
     """Say what is present, what is missing, and how to get it."""
     from xdistill_ros.cli.doctor import doctor as examine
 
-    raise typer.Exit(examine())
+    raise typer.Exit(examine(rig))
 
 
 def main() -> None:

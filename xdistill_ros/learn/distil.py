@@ -76,7 +76,9 @@ def distil(encoder: Encoder, teacher: Teacher, data: Renderings, config: DistilC
 
     The last `config.held_out` renderings are never trained on.
     """
-    optimiser = torch.optim.AdamW(encoder.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        encoder.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     start, history = _resume(encoder, optimiser, checkpoint)
     trainable = len(data.pixels) - config.held_out
     encoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

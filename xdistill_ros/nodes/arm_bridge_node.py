@@ -20,7 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.rig import Hold, Reason, Refusal
 
-from . import messages, qos
+from . import messages
 from .lifecycle import GraphNode, StopReason, run
 from .tunables import Tunable
 
@@ -54,9 +54,9 @@ class ArmBridgeNode(GraphNode):
         self._ticks = 0
         self._width_m: float | None = None
         self._publish()
-        self._states = self.poll(JointState, "/joint_states", qos.newest())
+        self._states = self.poll(JointState, "/joint_states", self.qos.newest())
         self.subscribe(
-            JointTrajectory, "/policy/action_chunk", self._on_chunk, qos.newest_of_living(), lost="sampler_node"
+            JointTrajectory, "/policy/action_chunk", self._on_chunk, self.qos.newest_of_living(), lost="sampler_node"
         )
         self.serve(SetBool, "/arm/engage", self._on_engage)
         self.serve(Trigger, "/arm/stop", self._on_stop)
@@ -69,12 +69,12 @@ class ArmBridgeNode(GraphNode):
     def _publish(self) -> None:
         arm = self.rig.arm.interface
         kind = Float64MultiArray if arm.kind == "forward_position" else JointTrajectory
-        self._commands = self.publisher(kind, arm.topic, qos.command())
-        self._widths = self.publisher(Float64MultiArray, self.rig.gripper.topic, qos.command())
-        self._joint_commands = self.publisher(JointState, "/arm/joint_command", qos.stream())
-        self._tcp = self.publisher(PoseStamped, "/arm/tcp_pose", qos.stream())
-        self._commanded = self.publisher(JointTrajectory, "/arm/commanded", qos.stream())
-        self._mode = self.publisher(String, "/arm/mode", qos.latched())
+        self._commands = self.publisher(kind, arm.topic, self.qos.command())
+        self._widths = self.publisher(Float64MultiArray, self.rig.gripper.topic, self.qos.command())
+        self._joint_commands = self.publisher(JointState, "/arm/joint_command", self.qos.stream())
+        self._tcp = self.publisher(PoseStamped, "/arm/tcp_pose", self.qos.stream())
+        self._commanded = self.publisher(JointTrajectory, "/arm/commanded", self.qos.stream())
+        self._mode = self.publisher(String, "/arm/mode", self.qos.latched())
 
     def activate(self) -> None:
         """The control thread starts; the arm holds."""

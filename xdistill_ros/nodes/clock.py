@@ -30,11 +30,14 @@ class GraphClock:
         self._ticks = None if ticks is None else Polled(ticks)
         self._follow = None if ticks is None else ticks.callback  # keeps rclpy's clock of this node up to date
         simulation = rig.simulation
-        self._factor = simulation.real_time_factor if simulation else 1.0
+        self.factor = simulation.real_time_factor if simulation else 1.0
+        """World seconds per second of the steady clock, as the rig wishes it."""
         self._period_ns = round(1e9 / simulation.clock_rate_hz) if simulation else 0
         self._lock = threading.Lock()
         self._base_ns = self._newest_ns = 0
         self._base_s = time.monotonic()
+        self.went_back = 0
+        """How often time went back: the world began anew."""
         self.began = self._ticks is None
         """Whether there is a time yet: false until the first tick of /clock."""
 
@@ -47,7 +50,7 @@ class GraphClock:
                 self._tick(message, info)
             if not self.began:
                 return 0
-            ahead_ns = round((time.monotonic() - self._base_s) * 1e9 * self._factor)
+            ahead_ns = round((time.monotonic() - self._base_s) * 1e9 * self.factor)
             self._newest_ns = max(self._newest_ns, self._base_ns + min(max(ahead_ns, 0), self._period_ns))
             return self._newest_ns
 
@@ -64,7 +67,8 @@ class GraphClock:
         if self.began and tick_ns == self._base_ns:
             return
         if tick_ns < self._base_ns:
-            self._newest_ns = tick_ns  # the world began anew: the only way for time to go back
+            self._newest_ns = tick_ns
+            self.went_back += 1
         waited_s = (time.time_ns() - info["source_timestamp"]) * 1e-9
         self._base_ns, self._base_s = tick_ns, time.monotonic() - min(max(waited_s, 0.0), 1.0)
         self.began = True

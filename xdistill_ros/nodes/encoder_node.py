@@ -19,7 +19,7 @@ from xdistill_ros.policy.manifest import BundleError
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline import StampedBuffer
 
-from . import messages, qos
+from . import messages
 from .lifecycle import GraphNode, run
 from .tunables import Tunable
 
@@ -50,12 +50,17 @@ class EncoderNode(GraphNode):
         future_ns = round(self.rig.observation.future_s * 1e9)
         for name in self.rig.cameras:
             self._arrivals[name] = StampedBuffer[None](f"camera {name}", 2, future_ns)
-            self._features[name] = self.publisher(Image, f"/policy/{name}/features", qos.stream())
-            self.subscribe(Image, f"/{name}/color/image_raw", partial(self._on_image, name), qos.newest())
+            self._features[name] = self.publisher(Image, f"/policy/{name}/features", self.qos.stream())
+            self.subscribe(Image, f"/{name}/color/image_raw", partial(self._on_image, name), self.qos.newest())
         self.every(0.1, self._watch, steady=True)
         provider = self._encoders[next(iter(self.rig.cameras))].provider
         self.get_logger().info(f"bundle {bundle.manifest.name} {bundle.hash} on {provider}")
         self._facts = {"bundle": bundle.hash, "provider": provider}
+
+    def forget(self) -> None:
+        """Stamps begin anew."""
+        for arrivals in self._arrivals.values():
+            arrivals.clear()
 
     def report(self) -> dict[str, str]:
         """Which bundle, on which provider."""

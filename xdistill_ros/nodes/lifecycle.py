@@ -63,6 +63,7 @@ class GraphNode(LifecycleNode):
     refusals: ClassVar[tuple[type[Exception], ...]] = ()  # further errors that are worded for the operator
     rig: Rig
     time: GraphClock
+    qos: qos.Profiles
 
     _common: ClassVar[tuple[Tunable, ...]] = (
         Tunable("rig", "", "rig file (YAML)", read_only=True),
@@ -91,6 +92,9 @@ class GraphNode(LifecycleNode):
 
     def deactivate(self) -> None:
         """Ends work; called before clean-up and at the end of the process."""
+
+    def forget(self) -> None:
+        """ROS time went back, since the world began anew: what was kept by stamp is of another world."""
 
     def report(self) -> dict[str, str]:
         """More values for /diagnostics."""
@@ -182,6 +186,8 @@ class GraphNode(LifecycleNode):
             self.rig = rigs.load(Path(self.value("rig")))
             self.health.hardware_id = self.rig.name
             self.time = GraphClock(self, self.rig)
+            self.qos = qos.Profiles(self.rig)
+            self._went_back = 0
             self.configure()
         except (rigs.RigError, SetupError, *self.refusals) as error:
             self._free()
@@ -247,7 +253,11 @@ class GraphNode(LifecycleNode):
     def _beat(self) -> None:
         """Every half second of the steady clock: what the node says about itself, and whether ROS time passes."""
         if self.active:
-            stood_s, limit_s = self.time.stood_still_s(), self.rig.arm.safety.clock_stopped_s
+            if self.time.went_back != self._went_back:
+                self._went_back = self.time.went_back
+                self.get_logger().warning("ROS time went back: the world began anew")
+                self.forget()
+            stood_s, limit_s = self.time.stood_still_s(), self.rig.arm.safety.clock_stopped_s / self.time.factor
             if stood_s > limit_s:
                 sentence = f"/clock has stood still for {stood_s:.1f} s, limit {limit_s} s; is the simulator alive?"
                 self.refuse(Refusal(Reason.CLOCK_STOPPED, sentence), "/clock")

@@ -1,10 +1,11 @@
 """Quality of service: one profile for each kind of stream. Owns the profiles, knows no topic and no node.
 
 Publishers of images and state offer reliable, so that a recorder may ask for it; the policy asks for best effort
-and only the newest, because what is late is of no use to it. `LEASE` is how a peer's death is noticed: a
-subscription that asks for a lease is told when its publisher's process falls silent. A subscription that asks
-matches only publishers that offer one, so it is asked of this package's own nodes and never of a camera's or an
-arm's driver; those are watched by the age of what they send.
+and only the newest, because what is late is of no use to it.
+
+The lease is how a peer's death is noticed: a subscription that asks for one is told when its publisher's process
+falls silent. A subscription that asks matches only publishers that offer one, so it is asked of this package's own
+nodes and never of a camera's or an arm's driver; those are watched by the age of what they send.
 """
 
 from __future__ import annotations
@@ -12,49 +13,51 @@ from __future__ import annotations
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 
+from xdistill_ros.rig import Rig
+
 LEASE_S = 0.3
-_LEASE = {"liveliness": LivelinessPolicy.AUTOMATIC, "liveliness_lease_duration": Duration(seconds=LEASE_S)}
+"""At real time. A world that runs slower has all its wall-clock limits stretched alike."""
 
 
 def _profile(depth: int, reliability: ReliabilityPolicy, **more: object) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, **more)
 
 
-def stream(depth: int = 5) -> QoSProfile:
-    """Offered for images, features, state: reliable, with a lease on the publisher's life."""
-    return _profile(depth, ReliabilityPolicy.RELIABLE, **_LEASE)
+class Profiles:
+    """The profiles of one rig's graph."""
+
+    def __init__(self, rig: Rig) -> None:
+        factor = rig.simulation.real_time_factor if rig.simulation else 1.0
+        self._lease = {
+            "liveliness": LivelinessPolicy.AUTOMATIC,
+            "liveliness_lease_duration": Duration(seconds=LEASE_S / min(factor, 1.0)),
+        }
+
+    def stream(self, depth: int = 5) -> QoSProfile:
+        """Offered for images, features, state: reliable, with a lease on the publisher's life."""
+        return _profile(depth, ReliabilityPolicy.RELIABLE, **self._lease)
+
+    def newest(self) -> QoSProfile:
+        """Asked for by the policy: best effort, only the newest, from any publisher."""
+        return _profile(1, ReliabilityPolicy.BEST_EFFORT)
+
+    def newest_of_living(self) -> QoSProfile:
+        """As `newest`, from this package's own nodes, with notice of the publisher's death."""
+        return _profile(1, ReliabilityPolicy.BEST_EFFORT, **self._lease)
+
+    def recent(self) -> QoSProfile:
+        """Asked for where values are interpolated between their stamps: best effort, the last half second."""
+        return _profile(50, ReliabilityPolicy.BEST_EFFORT)
+
+    def command(self) -> QoSProfile:
+        """Commands, and /clock: reliable, only the newest; any controller's subscription matches."""
+        return _profile(1, ReliabilityPolicy.RELIABLE)
+
+    def latched(self) -> QoSProfile:
+        """What a late joiner needs (mode, success): reliable, transient-local, with a lease."""
+        return _profile(1, ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL, **self._lease)
 
 
 def reports() -> QoSProfile:
     """Diagnostics of all nodes, offered and asked for."""
     return _profile(20, ReliabilityPolicy.RELIABLE)
-
-
-def newest() -> QoSProfile:
-    """Asked for by the policy: best effort, only the newest, from any publisher."""
-    return _profile(1, ReliabilityPolicy.BEST_EFFORT)
-
-
-def recent() -> QoSProfile:
-    """Asked for where values are interpolated between their stamps: best effort, the last half second."""
-    return _profile(50, ReliabilityPolicy.BEST_EFFORT)
-
-
-def newest_of_living() -> QoSProfile:
-    """As `newest`, from this package's own nodes, with notice of the publisher's death."""
-    return _profile(1, ReliabilityPolicy.BEST_EFFORT, **_LEASE)
-
-
-def command() -> QoSProfile:
-    """Commands: reliable, only the newest; any controller's subscription matches."""
-    return _profile(1, ReliabilityPolicy.RELIABLE)
-
-
-def latched() -> QoSProfile:
-    """What a late joiner needs (mode, success): reliable, transient-local, with a lease on the publisher's life."""
-    return _profile(1, ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL, **_LEASE)
-
-
-def clock() -> QoSProfile:
-    """/clock, as rclpy's own subscription asks for it."""
-    return _profile(1, ReliabilityPolicy.RELIABLE)

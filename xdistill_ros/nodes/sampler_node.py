@@ -23,7 +23,7 @@ from xdistill_ros.policy.sampler import Sampler, too_slow
 from xdistill_ros.policy.window import ObservationWindow
 from xdistill_ros.rig import Refusal
 
-from . import messages, qos
+from . import messages
 from .lifecycle import GraphNode, SetupError, run
 from .tunables import Tunable
 
@@ -75,20 +75,26 @@ class SamplerNode(GraphNode):
         self._connect(bundle)
 
     def _connect(self, bundle: Bundle) -> None:
-        self._chunks = self.publisher(JointTrajectory, "/policy/action_chunk", qos.stream())
+        self._chunks = self.publisher(JointTrajectory, "/policy/action_chunk", self.qos.stream())
         for name in self.rig.cameras:
             self.subscribe(
                 Image,
                 f"/policy/{name}/features",
                 partial(self._on_feature, name, bundle.frame_id(name)),
-                qos.newest_of_living(),
+                self.qos.newest_of_living(),
                 lost="encoder_node",
             )
-        self.subscribe(JointState, "/joint_states", self._on_state, qos.recent())
+        self.subscribe(JointState, "/joint_states", self._on_state, self.qos.recent())
         self.subscribe(
-            JointTrajectory, "/arm/commanded", self._on_commanded, qos.newest_of_living(), lost="arm_bridge_node"
+            JointTrajectory, "/arm/commanded", self._on_commanded, self.qos.newest_of_living(), lost="arm_bridge_node"
         )
         self.every(_WATCH_S, self._watch, steady=True)
+
+    def forget(self) -> None:
+        """Stamps begin anew."""
+        self._window.clear()
+        self._newest = dict.fromkeys(self.rig.cameras, 0)
+        self._committed, self._due_ns = None, 0
 
     def report(self) -> dict[str, str]:
         """Which bundle, on which provider."""

@@ -21,7 +21,7 @@ from std_msgs.msg import Bool, Float64MultiArray
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from . import messages, qos
+from . import messages
 from .lifecycle import GraphNode, SetupError, run
 from .pace import Pace
 from .tunables import Tunable
@@ -52,21 +52,22 @@ class SimNode(GraphNode):
         self._pace = Pace(1.0 / self.rig.simulation.clock_rate_hz, self.rig.simulation.real_time_factor)
         self._lock = threading.Lock()  # guards the world
         self._work: queue.Queue[Frame | None] = queue.Queue()
-        self._ticks = self.publisher(Clock, "/clock", qos.clock())
-        self._states = self.publisher(JointState, "/joint_states", qos.stream())
-        self._success = self.publisher(Bool, "/sim/success", qos.latched())
+        self._ticks = self.publisher(Clock, "/clock", self.qos.command())
+        self._states = self.publisher(JointState, "/joint_states", self.qos.stream())
+        self._success = self.publisher(Bool, "/sim/success", self.qos.latched())
         self._images = {
-            name: self.publisher(Image, f"/{name}/color/image_raw", qos.stream()) for name in self.rig.cameras
+            name: self.publisher(Image, f"/{name}/color/image_raw", self.qos.stream()) for name in self.rig.cameras
         }
         self._infos = {
-            name: self.publisher(CameraInfo, f"/{name}/color/camera_info", qos.stream()) for name in self.rig.cameras
+            name: self.publisher(CameraInfo, f"/{name}/color/camera_info", self.qos.stream())
+            for name in self.rig.cameras
         }
         arm = self.rig.arm.interface
         if arm.kind == "forward_position":
-            self.subscribe(Float64MultiArray, arm.topic, self._on_positions, qos.command())
+            self.subscribe(Float64MultiArray, arm.topic, self._on_positions, self.qos.command())
         else:
-            self.subscribe(JointTrajectory, arm.topic, self._on_trajectory, qos.command())
-        self.subscribe(Float64MultiArray, self.rig.gripper.topic, self._on_gripper, qos.command())
+            self.subscribe(JointTrajectory, arm.topic, self._on_trajectory, self.qos.command())
+        self.subscribe(Float64MultiArray, self.rig.gripper.topic, self._on_gripper, self.qos.command())
         self.serve(Trigger, "/sim/reset", self._on_reset)
         self._announce()
 

@@ -89,11 +89,11 @@ class TrialNode(GraphNode):
     def _connect(self) -> None:
         self._caller = Caller(self, _ANSWER_S)
         self.when_released(self._caller.close)
-        self.subscribe(String, "/arm/mode", self._on_mode, qos.latched(), lost="arm_bridge_node")
-        self.subscribe(Bool, "/sim/success", self._on_success, qos.latched(), lost="sim_node")
+        self.subscribe(String, "/arm/mode", self._on_mode, self.qos.latched(), lost="arm_bridge_node")
+        self.subscribe(Bool, "/sim/success", self._on_success, self.qos.latched(), lost="sim_node")
         self.subscribe(DiagnosticArray, "/diagnostics", self._observed.update, qos.reports())
-        self.subscribe(JointTrajectory, "/policy/action_chunk", self._film.on_chunk, qos.newest())
-        self.subscribe(Image, f"/{self._film.camera}/color/image_raw", self._on_image, qos.newest())
+        self.subscribe(JointTrajectory, "/policy/action_chunk", self._film.on_chunk, self.qos.newest())
+        self.subscribe(Image, f"/{self._film.camera}/color/image_raw", self._on_image, self.qos.newest())
 
     def activate(self) -> None:
         """The session begins."""

@@ -38,8 +38,13 @@ class Schedule(Strict):
             raise ValueError(
                 f"inference_steps {self.inference_steps} exceeds num_train_timesteps {self.num_train_timesteps}"
             )
-        if not 0 <= self.timesteps().min() <= self.timesteps().max() < self.num_train_timesteps:
-            raise ValueError(f"steps_offset {self.steps_offset} leads past num_train_timesteps; lower it")
+        visited = self.timesteps()
+        if len(visited) != self.inference_steps or visited.min() < 0 or visited.max() >= self.num_train_timesteps:
+            # Rounding in the rule for `trailing`, which is diffusers', can add a step before the first one.
+            raise ValueError(
+                f"timestep_spacing {self.timestep_spacing} with inference_steps {self.inference_steps} and "
+                f"steps_offset {self.steps_offset} leads outside 0..{self.num_train_timesteps - 1}; change one of them"
+            )
         return self
 
     def timesteps(self) -> NDArray[np.int64]:

@@ -54,11 +54,15 @@ def interpolate_state(before: ArmState, after: ArmState, time_ns: int) -> ArmSta
 def mean_pose(poses: Array, weights: Array) -> Array:
     """Weighted mean (4, 4) of poses (N, 4, 4): arithmetic in position, chordal L2 in rotation.
 
-    `weights` (N,) are positive; their scale does not matter. The rotation's mean is scipy's, after
-    Markley et al. 2007, "Averaging quaternions": it does not depend on signs or order, as averaged 6-D rows would.
+    `weights` (N,) are positive; their scale does not matter. The rotation is the one nearest to the mean of the
+    matrices, found by singular value decomposition (Moakher 2002, "Means and averaging in the group of rotations",
+    prop. 3.3): like the mean of quaternions it does not depend on signs or order, as averaged 6-D rows would.
     """
     share = weights / weights.sum()
     pose = np.eye(4)
     pose[:3, 3] = share @ poses[:, :3, 3]
-    pose[:3, :3] = Rotation.from_matrix(poses[:, :3, :3]).mean(share).as_matrix()
+    left, _, right = np.linalg.svd(np.tensordot(share, poses[:, :3, :3], axes=1))
+    # a reflection, which only rotations about a half turn apart can give, is turned over in its weakest direction
+    left[:, 2] *= np.sign(np.linalg.det(left @ right))
+    pose[:3, :3] = left @ right
     return pose

@@ -1,0 +1,110 @@
+"""The whole graph on real processes: each node killed while the arm moves, the simulator stopped, and the way back."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.graph import Probe, Stack, assert_braked, hold_index, stack
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Simulator and policy, slowed down so that a busy machine is fast enough."""
+    with stack(tmp_path_factory.mktemp("graph"), "sim", "policy", real_time_factor=0.3) as started:
+        for node in ("sim_node", "encoder_node", "sampler_node", "arm_bridge_node"):
+            started.probe.wait_state(node)
+        yield started
+
+
+@pytest.fixture
+def moving(graph: Stack) -> Stack:
+    """The graph, engaged by a person, with the arm under way."""
+    probe = graph.probe
+    probe.wait(lambda: probe.mode, "the bridge says its mode")
+    engage(probe)
+    probe.wait_moving()
+    return graph
+
+
+def engage(probe: Probe) -> None:
+    """As a person would: again until the arm is at rest and its state fresh."""
+    probe.wait(lambda: not probe.mode.startswith("policy"), "the arm holds")
+    probe.engage_at_rest()
+    probe.wait(lambda: probe.mode.startswith("policy"), "the bridge follows the policy")
+
+
+def assert_holds_until_engaged(probe: Probe) -> None:
+    """Whatever came back, nothing moves without consent; with it, the arm moves."""
+    probe.wait_ticks(30)
+    assert probe.mode.startswith("hold")
+    assert all(probe.speed(i) == 0.0 for i in range(-20, 0))
+    engage(probe)
+    probe.wait_moving()
+    probe.engage(False)
+    probe.wait(lambda: probe.mode.startswith("hold"), "the arm holds")
+
+
+def test_every_graph_comes_up_holding(graph: Stack) -> None:
+    probe = graph.probe
+    probe.wait(lambda: probe.modes, "the bridge says its mode")
+    assert probe.modes[0][0].startswith("hold")
+    assert not probe.commands, "an arm that nobody engaged is not commanded"
+
+
+def test_killed_sampler(moving: Stack) -> None:
+    probe, since = moving.probe, len(moving.probe.modes)
+    moving.processes.kill("sampler_node")
+    assert_braked(probe, hold_index(probe, "peer_lost", since))
+    probe.wait_reason("arm_bridge_node", "peer_lost")
+    moving.processes.start("sampler_node")
+    probe.wait_reason("arm_bridge_node", "")
+    assert_holds_until_engaged(probe)
+
+
+def test_killed_encoder(moving: Stack) -> None:
+    probe, since = moving.probe, len(moving.probe.modes)
+    moving.processes.kill("encoder_node")
+    probe.wait_reason("sampler_node", "peer_lost")
+    exhausted = probe.wait(
+        lambda: [seen for mode, seen in probe.modes[since:] if "chunk_exhausted" in mode], "the last valid action ends"
+    )
+    assert_braked(probe, exhausted[0])
+    hold_index(probe, "consent_lapsed", since)
+    moving.processes.start("encoder_node")
+    assert_holds_until_engaged(probe)
+
+
+def test_killed_simulator(moving: Stack) -> None:
+    probe, since = moving.probe, len(moving.probe.modes)
+    moving.processes.kill("sim_node")
+    assert_braked(probe, hold_index(probe, "clock_stopped", since))
+    for node in ("encoder_node", "sampler_node"):
+        probe.wait_reason(node, "clock_stopped")
+    moving.processes.start("sim_node")
+    assert_holds_until_engaged(probe)
+
+
+def test_stopped_simulator(moving: Stack) -> None:
+    probe, since = moving.probe, len(moving.probe.modes)
+    moving.processes.signal("sim_node", signal.SIGSTOP)
+    assert_braked(probe, hold_index(probe, "clock_stopped", since))
+    moving.processes.signal("sim_node", signal.SIGCONT)
+    assert_holds_until_engaged(probe)
+
+
+def test_killed_bridge(moving: Stack) -> None:
+    probe, said = moving.probe, len(moving.probe.modes)
+    moving.processes.kill("arm_bridge_node")
+    probe.wait_reason("sampler_node", "peer_lost")
+    commanded = len(probe.commands)
+    moving.processes.start("arm_bridge_node")
+    probe.wait(lambda: len(probe.modes) > said, "the bridge is back")
+    assert probe.modes[said][0].startswith("hold")
+    probe.wait_reason("sampler_node", "")
+    assert len(probe.commands) == commanded, "a bridge that came back commands nothing before it is engaged"
+    engage(probe)
+    probe.wait_moving()
+    probe.engage(False)

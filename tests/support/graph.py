@@ -1,0 +1,293 @@
+"""Real node processes and a probe that listens, calls and publishes beside them, for tests of the graph.
+
+Every stack has a ROS domain of its own, and what killed processes leave in /dev/shm is removed at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+import yaml
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from tests.support.tiny_bundle import ChannelRange, Schedule, manifest_fields, write_tiny_bundle
+from xdistill_ros import graph as graphs
+from xdistill_ros import rig as rigs
+from xdistill_ros.cli import up
+from xdistill_ros.nodes import qos
+from xdistill_ros.rig import Rig
+
+ROOT = Path(__file__).parents[2]
+SHIPPED_RIG = ROOT / "config" / "rigs" / "sim_table.yaml"
+PATIENCE_S = 40.0
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+def write_rig(folder: Path, **simulation: object) -> Path:
+    """The shipped rig without `auto_engage`, and with other fields of its `simulation` section."""
+    document = yaml.safe_load(SHIPPED_RIG.read_text())
+    document["arm"]["urdf"] = str((SHIPPED_RIG.parent / document["arm"]["urdf"]).resolve())
+    document["simulation"] |= {"auto_engage": False, **simulation}
+    path = folder / "rig.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def write_gentle_bundle(folder: Path, rig: Rig, task: str = "move_cube", seed: int = 0) -> Path:
+    """A tiny bundle whose random actions stay within centimetres of the observed pose, so that the arm just sways."""
+    middle = np.array([0, 0, 0, 1, 0, 0, 0, 1, 0, 0.04])
+    half = np.array([0.015] * 3 + [0.01] * 6 + [0.04])
+    statistics = manifest_fields(rig, task, Schedule(prediction_type="epsilon", inference_steps=5))["statistics"]
+    statistics["action"] = ChannelRange.of(np.array([middle - half, middle + half])).model_dump()
+    return write_tiny_bundle(folder, rig, name=task, seed=seed, task=task, statistics=statistics)
+
+
+def domain() -> int:
+    """A ROS domain id that no other test process on this machine is likely to use."""
+    return 60 + os.getpid() % 41
+
+
+class Processes:
+    """The processes of a graph, started one by one; a killed one can be started again."""
+
+    def __init__(self, graph: graphs.Graph, folder: Path) -> None:
+        self._folder = folder
+        self._processes = {process.name: process for process in graph.processes}
+        self._environment = {**os.environ, **graph.environment, "PYTHONPATH": str(ROOT)}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str) -> None:
+        """Starts these, or all."""
+        for name in names or self._processes:
+            log = (self._folder / f"{name}.log").open("ab")
+            line = up.command(self._processes[name], self._folder)
+            self._running[name] = subprocess.Popen(line, env=self._environment, stdout=log, stderr=log)
+            log.close()
+
+    def signal(self, name: str, number: int) -> None:
+        """Sends a signal."""
+        self._running[name].send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and waits until the process is gone."""
+        self.signal(name, signal.SIGKILL)
+        self._running.pop(name).wait()
+
+    def end(self, name: str) -> int:
+        """SIGTERM; the exit status."""
+        self.signal(name, signal.SIGTERM)
+        return self._running.pop(name).wait(timeout=PATIENCE_S)
+
+    def alive(self, name: str) -> bool:
+        """Whether the process runs."""
+        return self._running[name].poll() is None
+
+    def log(self, name: str) -> str:
+        """What it has said."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def close(self) -> None:
+        """Kills what still runs."""
+        for name in list(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                self.signal(name, signal.SIGCONT)
+            self.kill(name)
+
+
+class Probe:
+    """A node in a thread: records commands, modes, diagnostics; calls services; `node` may be used to publish."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.context = Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("probe", context=self.context)
+        self.commands: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
+        """(stamp_ns, positions, velocities), one a tick of the control thread."""
+        self.modes: list[tuple[str, int]] = []
+        """(what /arm/mode said, how many commands had come before)."""
+        self.status: dict[str, dict[str, str]] = {}
+        self.reports = 0
+        """Messages on /diagnostics."""
+        self._clients: dict[str, Any] = {}
+        self.changed = threading.Condition()
+        self.qos = qos.Profiles(rig)
+        self.listen(JointState, "/arm/joint_command", self._on_command, self.qos.recent())
+        self.listen(String, "/arm/mode", lambda m: self.modes.append((m.data, len(self.commands))), self.qos.latched())
+        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
+        """Subscribes; `wait` looks again after every message."""
+
+        def heard(message: Any) -> None:
+            with self.changed:
+                callback(message)
+                self.changed.notify_all()
+
+        self.node.create_subscription(kind, topic, heard, profile)
+
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
+        """Waits for messages until `condition` is true; its value."""
+        with self.changed:
+            value = self.changed.wait_for(condition, timeout=seconds)
+        assert value, f"waited {seconds} s in vain until {what}; modes {self.modes[-3:]}, status {self.status}"
+        return value
+
+    @property
+    def mode(self) -> str:
+        """What /arm/mode said last."""
+        return self.modes[-1][0] if self.modes else ""
+
+    def refused(self, node: str, reason: str) -> int:
+        """How often a node has refused for a reason, as its diagnostics say."""
+        return int(self.status.get(node, {}).get(f"refused.{reason}", 0))
+
+    def wait_state(self, node: str, state: str = "active") -> None:
+        """Until a node's diagnostics say this lifecycle state."""
+        self.wait(lambda: self.status.get(node, {}).get("state") == state, f"{node} is {state}")
+
+    def wait_reason(self, node: str, reason: str) -> None:
+        """Until a refusal for this reason stands on a node's diagnostics."""
+        self.wait(lambda: reason in self.status.get(node, {}).get("reason", ""), f"{node} says {reason}")
+
+    def engage(self, on: bool = True) -> Any:
+        """Calls /arm/engage."""
+        return self.call(SetBool, "/arm/engage", SetBool.Request(data=on))
+
+    def engage_at_rest(self) -> None:
+        """Calls /arm/engage again after each diagnostics until it is granted: the arm must have come to rest."""
+        for _ in range(60):
+            answer = self.engage()
+            if answer.success:
+                return
+            seen = self.reports
+            self.wait(lambda seen=seen: self.reports > seen, "diagnostics")
+        raise AssertionError(f"/arm/engage is not granted: {answer.message}")
+
+    def trigger(self, service: str) -> Any:
+        """Calls a Trigger."""
+        return self.call(Trigger, service, Trigger.Request())
+
+    def call(self, kind: type, service: str, request: Any) -> Any:
+        """One answer."""
+        client = self._clients.setdefault(service, None) or self.node.create_client(kind, service)
+        self._clients[service] = client
+        assert client.wait_for_service(PATIENCE_S), f"no service {service}"
+        future, answered = client.call_async(request), threading.Event()
+        future.add_done_callback(lambda _: answered.set())
+        assert answered.wait(PATIENCE_S), f"{service} did not answer"
+        return future.result()
+
+    def wait_moving(self, ticks: int = 10) -> None:
+        """Until the last few commands have all moved the arm."""
+        self.wait(
+            lambda: len(self.commands) > ticks and all(self.speed(i) > 0.01 for i in range(-ticks, 0)), "the arm moves"
+        )
+
+    def wait_ticks(self, ticks: int) -> None:
+        """Until this many more commands have come."""
+        goal = len(self.commands) + ticks
+        self.wait(lambda: len(self.commands) >= goal, f"{ticks} more commands")
+
+    def speed(self, index: int) -> float:
+        """The fastest joint of a command, rad/s."""
+        return float(np.abs(self.commands[index][2]).max())
+
+    def close(self) -> None:
+        """Ends the node."""
+        self.context.try_shutdown()
+        self._thread.join()
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def _on_command(self, message: JointState) -> None:
+        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        self.commands.append((stamp_ns, np.array(message.position), np.array(message.velocity)))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.reports += 1
+        for status in message.status:
+            self.status[status.name] = {pair.key: pair.value for pair in status.values} | {"message": status.message}
+
+
+def hold_index(probe: Probe, reason: str, since: int) -> int:
+    """How many commands had come when the arm began to hold for `reason`, in a mode said after the first `since`."""
+    found = probe.wait(
+        lambda: [seen for mode, seen in probe.modes[since:] if mode.startswith("hold") and reason in mode],
+        f"hold: {reason}",
+    )
+    return int(found[0])
+
+
+def assert_braked(probe: Probe, noticed: int) -> None:
+    """The arm decelerates at the latest 100 ms after command number `noticed`, comes to rest within v / a, and stays.
+
+    Counted in commands, each of which is one tick of control time, so that a slow machine makes no difference.
+    """
+    rate = probe.rig.arm.interface.rate_hz
+    limits = list(probe.rig.arm.joints.values())
+    start = noticed + round(0.1 * rate)
+    at = min(start, len(probe.commands) - 1)
+    rest_s = max(abs(v) / joint.acceleration_rad_s2 for v, joint in zip(probe.commands[at][2], limits, strict=True))
+    last = start + round(rest_s * rate) + 2
+    probe.wait(lambda: len(probe.commands) > last + 5, "commands go on after the arm has come to rest")
+    speeds = [np.abs(command[2]) for command in probe.commands[start : last + 5]]
+    for before, after in pairwise(speeds):
+        assert (after <= before + 1e-6).all(), "a joint speeds up after the fault"
+    assert probe.speed(last) == 0.0, f"not at rest {rest_s:.3f} s after deceleration began"
+
+
+@contextlib.contextmanager
+def stack(folder: Path, *parts: graphs.GraphName, started: bool = True, **simulation: object) -> Iterator[Any]:
+    """Processes of graphs `parts` and a probe, on a rig of their own with gentle tiny bundles."""
+    rig_path = write_rig(folder, **simulation)
+    rig = rigs.load(rig_path)
+    bundle = write_gentle_bundle(folder / "models" / "move_cube", rig)
+    options = graphs.Options(rig=rig_path, bundle=bundle, domain=domain())
+    made = [graphs.build(part, rig, options) for part in parts]
+    graph = graphs.Graph(made[0].name, tuple(p for g in made for p in g.processes), made[0].environment)
+    there = set(_SHARED_MEMORY.glob("fastdds_*"))
+    saved = {key: os.environ.get(key) for key in graph.environment}
+    os.environ.update(graph.environment)
+    processes = Processes(graph, folder)
+    probe = Probe(rig)
+    try:
+        if started:
+            processes.start()
+        yield Stack(processes, probe, options)
+    finally:
+        processes.close()
+        probe.close()
+        for key, value in saved.items():
+            os.environ.pop(key) if value is None else os.environ.update({key: value})
+        for left in set(_SHARED_MEMORY.glob("fastdds_*")) - there:
+            left.unlink(missing_ok=True)
+
+
+class Stack:
+    """What `stack` gives."""
+
+    def __init__(self, processes: Processes, probe: Probe, options: graphs.Options) -> None:
+        self.processes, self.probe, self.options = processes, probe, options
