@@ -11,7 +11,7 @@ from tests.support.tiny_bundle import write_tiny_bundle
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.poses import pose_from_9d
-from xdistill_ros.sim import World
+from xdistill_ros.sim import World, gallery
 from xdistill_ros.sim.pilots import ExpertPilot, PolicyPilot
 from xdistill_ros.sim.render import Pixels
 from xdistill_ros.sim.rollout import Episode, Result, Run, rollout
@@ -159,3 +159,12 @@ def test_a_bundle_is_flown_with_late_frames_and_late_chunks(table_rig: Rig, tmp_
             run.tick()
     assert len(proposed) >= 6
     assert np.median(np.diff(proposed)) == pytest.approx(400_000_000, abs=60_000_000)
+
+
+def test_the_gallery_shows_both_cameras_and_the_conditions_name(table_rig: Rig) -> None:
+    with World(table_rig, "door_close") as world:
+        tile = gallery.tile(world, "table", seed=3)
+    width, height = gallery.TILE
+    assert tile.shape == (height, width, 3)
+    corner = tile[-gallery.MARGIN - 2, -gallery.INSET[0] : -gallery.MARGIN - 2]
+    assert np.all(corner == 255)  # the frame of the wrist camera's view

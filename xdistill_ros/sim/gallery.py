@@ -33,26 +33,27 @@ def contact_sheet(rig: Rig, seed: int = 3) -> Pixels:
     rows = []
     for name in TASKS:
         with World(rig, name) as world:
-            rows.append(np.hstack([_tile(world, condition, seed) for condition in CONDITIONS]))
+            rows.append(np.hstack([tile(world, condition, seed) for condition in CONDITIONS]))
     return np.vstack(rows)
 
 
-def _tile(world: World, condition: str, seed: int) -> Pixels:
+def tile(world: World, condition: str, seed: int) -> Pixels:
+    """One picture, TILE in size: resets `world` and demonstrates up to MOMENT."""
     world.reset(seed, condition)
     pilot = ExpertPilot()
     pilot.begin(world, seed)
     run = Run(world, pilot)
     while pilot.progress < MOMENT:
         run.tick()
-    tile = cv2.resize(world.render("front"), TILE, interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(world.render("front"), TILE, interpolation=cv2.INTER_AREA)
     if "wrist" in world.rig.cameras:
         inset = cv2.resize(world.render("wrist"), INSET, interpolation=cv2.INTER_AREA)
         inset = cv2.copyMakeBorder(inset, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-        tile[-inset.shape[0] - MARGIN : -MARGIN, -inset.shape[1] - MARGIN : -MARGIN] = inset
+        picture[-inset.shape[0] - MARGIN : -MARGIN, -inset.shape[1] - MARGIN : -MARGIN] = inset
     label = f"{world.task.name} / {condition}"
     for colour, width in (((255, 255, 255), 3), ((30, 30, 30), 1)):
-        cv2.putText(tile, label, (8, TILE[1] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
-    return np.asarray(tile, dtype=np.uint8)
+        cv2.putText(picture, label, (8, TILE[1] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def main() -> None:

@@ -179,7 +179,7 @@ class World:
             self._watch_success()
 
     def _push(self, push: conditions.Push) -> None:
-        """Moves the object as a hand would, once the arm is under way and unless the gripper has it already."""
+        """Moves the object as a hand would, once the arm is under way."""
         body = self.task.object_body
         if self._push_begin_ns is None:
             away = np.linalg.norm(self.table.tcp_pose()[:3, 3] - self._home_tcp) > SET_OUT_M
