@@ -118,9 +118,7 @@ def test_the_film_vector_is_the_sum_of_what_the_condition_and_the_step_give():
     condition, steps, sample = torch.randn(2, 20), torch.tensor([70, 0]), torch.randn(2, 8, 10)
     hoisted = network.film.condition(condition) + network.film.step(steps)
     joined = nn.functional.linear(
-        network.film.mish(
-            torch.cat([_before_mish(network, steps), _condition_code(network, condition)], 1)
-        ),
+        network.film.mish(torch.cat([_before_mish(network, steps), _condition_code(network, condition)], 1)),
         torch.cat([network.film.from_step.weight, network.film.from_condition.weight], 1),
         network.film.from_condition.bias,
     )
@@ -145,7 +143,7 @@ def test_a_feature_that_never_changes_does_not_blow_up_the_condition():
     conditions[:, 3] = 7.0
     network.film.fit(conditions)
     assert torch.isfinite(network.film.condition(conditions)).all()
-    assert network.film.std[3] == 1.0
+    assert 0.2 < network.film.std[3] < 1.0, "no larger than the others, and far from zero"
 
 
 @pytest.mark.parametrize("prediction_type", ["sample", "epsilon"])
@@ -186,10 +184,10 @@ def test_dinov2_gives_targets_of_its_own_dimension_from_pixels_alone(tmp_path):
     assert target.shape == weights.shape == (3, teacher.dim) == (3, 48)
     assert not target.requires_grad
     save_file(network.state_dict(), tmp_path / "other.safetensors")
-    with pytest.raises(RuntimeError, match="size mismatch|Missing key"):
+    with pytest.raises(RuntimeError, match=r"size mismatch|Missing key"):
         DinoV2.load(tmp_path / "other.safetensors", "vit_small_patch14_dinov2", side_px=56)
 
 
 def test_missing_dinov2_weights_are_named_with_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="save timm's pretrained"):
+    with pytest.raises(FileNotFoundError, match=r"save timm's pretrained"):
         DinoV2.load(tmp_path / "nothing.safetensors")

@@ -100,17 +100,17 @@ def test_a_student_learns_what_the_image_shows_and_continues_where_it_was_cut_of
     assert history[-1] < history[0]
     assert held_out_errors(whole, teacher, data, table, 12)["x/point.thing"] < 0.5
 
-    class CutOff(Exception):
+    class CutOffError(Exception):
         pass
 
     class Fragile(Privileged):
         def targets(self, images: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             self.calls = getattr(self, "calls", 0) + 1
             if self.calls > 20:
-                raise CutOff
+                raise CutOffError
             return super().targets(images, rows)
 
-    with pytest.raises(CutOff):
+    with pytest.raises(CutOffError):
         distil(student(), Fragile(table, frequencies=()), data, config, tmp_path / "cut.pt")
     continued = Encoder(teacher.dim)
     again = distil(continued, teacher, data, config, tmp_path / "cut.pt")
@@ -124,7 +124,9 @@ def test_a_finished_distillation_is_not_repeated(tmp_path):
     first, second = Encoder(teacher.dim), Encoder(teacher.dim)
     distil(first, teacher, data, config, tmp_path / "done.pt")
     distil(second, teacher, data, config, tmp_path / "done.pt")
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():
@@ -159,4 +161,6 @@ def test_augmentation_is_repeatable_by_its_generator():
 def test_the_linear_probe_finds_a_linear_relation():
     features = torch.randn(200, 6)
     wanted = features @ torch.randn(6, 2) + 1.0
-    torch.testing.assert_close(linear_probe(features[:150], wanted[:150], features[150:], 1e-6), wanted[150:], atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(
+        linear_probe(features[:150], wanted[:150], features[150:], 1e-6), wanted[150:], atol=1e-2, rtol=1e-2
+    )

@@ -1,4 +1,4 @@
-"""From recordings to a bundle: heads learn, encoder and heads are tuned together, and the bundle is the torch policy."""
+"""From recordings to a bundle: heads learn, all is tuned together, and the bundle is the torch policy."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def test_six_numbers_that_are_no_rotation_come_back_orthonormal(recording, table
     noisy = data.targets + 0.3 * np.random.default_rng(0).standard_normal(data.targets.shape, np.float32)
     back = from_network(table_rig.policy.action_space, data.statistics.action, noisy, found.poses[:, -1])
     rotation = pose_from_9d(back[..., :9])[..., :3, :3]
-    np.testing.assert_allclose(rotation @ np.swapaxes(rotation, -1, -2), np.broadcast_to(np.eye(3), rotation.shape), atol=1e-9)
+    np.testing.assert_allclose(
+        rotation @ np.swapaxes(rotation, -1, -2), np.broadcast_to(np.eye(3), rotation.shape), atol=1e-9
+    )
     np.testing.assert_allclose(back[..., :9], pose_to_9d(pose_from_9d(back[..., :9])), atol=1e-9)
 
 

@@ -1,8 +1,8 @@
-"""The one place where torchvision and timm are imported, because torchvision's Python may meet a torch it was not built for.
+"""The one place where torchvision and timm are imported: torchvision may meet a torch it was not built for.
 
-torchvision registers shapes of its compiled operators at import. Its CPU wheels are often a release apart from torch's, the
-operators then do not load, and the registration ends the import. Nothing here uses them (detection only), so the
-registration is replaced by an empty module; the network definitions are plain torch.
+torchvision registers shapes of its compiled operators at import. Its CPU wheels are often a release apart from
+torch's, the operators then do not load, and the registration ends the import. Nothing here uses them (detection
+only), so the registration is replaced by an empty module; the network definitions are plain torch.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def demonstrations(
     rig: Rig, task: str, config: Demonstrations, preprocess: dict[str, PreprocessSpec], folder: Path
 ) -> list[Recording]:
-    """The demonstrations of `task`, recorded now where `folder` lacks them. A failed one is skipped, as a person would."""
+    """The demonstrations of `task`, recorded now where `folder` lacks them; failed ones are skipped."""
     shrink = {name: Preprocess(spec) for name, spec in preprocess.items()}
     recordings: list[Recording] = []
     with World(rig, task, seed=config.first_seed) as world, Progress() as progress:

@@ -1,6 +1,6 @@
-"""Training windows: what the policy would have observed at a time of a recording, and what was commanded from then on.
+"""Training windows: what the policy would have observed at a time of a recording, and what was commanded after.
 
-Alignment is `timeline.Grid`'s and the meaning of numbers `policy.actions`', so that training cannot differ from running.
+Alignment is `timeline.Grid`'s and the meaning of numbers `policy.actions`', so that training and running agree.
 Windows never cross an episode's end: actions beyond it repeat the last one, as in diffusion_policy.
 """
 
@@ -73,7 +73,9 @@ def windows(recordings: Sequence[Recording], rig: Rig, forward: Forward) -> Wind
         for name in rig.cameras:
             offset[name] += len(recording.images[name])
     if not collected:
-        raise ValueError(f"{len(recordings)} recordings hold no window of {rig.policy.observation_horizon} observations")
+        raise ValueError(
+            f"{len(recordings)} recordings hold no window of {rig.policy.observation_horizon} observations"
+        )
     fields = Windows.__dataclass_fields__
     return Windows(**{name: np.concatenate([getattr(part, name) for part in collected]) for name in fields})
 
@@ -95,7 +97,9 @@ def _of_episode(
         return None
     joints = np.array([[row.state.positions for row in window] for window in rows])
     return Windows(
-        frames=np.array([[[row.images[name] + offset[name] for name in rig.cameras] for row in window] for window in rows]),
+        frames=np.array([
+            [[row.images[name] + offset[name] for name in rig.cameras] for row in window] for window in rows
+        ]),
         poses=np.array([[forward(angles) for angles in window] for window in joints]),
         widths=np.array([[row.state.gripper_width_m for row in window] for window in rows]),
         joints=joints,

@@ -58,7 +58,12 @@ def run(job: Job) -> list[dict[str, object]]:
 
 
 def evaluate(
-    rig_path: Path, bundles: Iterable[Path], trials: dict[str, int], out: Path, processes: int = 2, first: int = FIRST_SEED
+    rig_path: Path,
+    bundles: Iterable[Path],
+    trials: dict[str, int],
+    out: Path,
+    processes: int = 2,
+    first: int = FIRST_SEED,
 ) -> list[dict[str, object]]:
     """Runs `trials[condition]` seeds of every bundle, appends each job's records to `out` as it ends, returns all."""
     jobs = [

@@ -37,7 +37,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Example:
-    """One observation for the reference: source images by camera (H, W, 3), oldest step first, and the arm at each step."""
+    """One observation for the reference: images by camera (H, W, 3), oldest step first, and the arm at each step."""
 
     pixels: Mapping[str, tuple[Pixels, ...]]
     poses: NDArray[np.float64]
@@ -99,7 +99,13 @@ def reference(trained: Trained, example: Example, seed: int = 0) -> dict[str, ND
     sample = trained.head.sample(torch.from_numpy(condition)[None], torch.from_numpy(noise)[None])[0].numpy()
     space = trained.rig.policy.action_space
     actions = meaning.from_network(space, trained.statistics.action, sample, example.poses[-1])
-    named = {"features": features, "proprio": proprio, "tcp_pose": example.poses[-1], "noise": noise, "actions": actions}
+    named = {
+        "features": features,
+        "proprio": proprio,
+        "tcp_pose": example.poses[-1],
+        "noise": noise,
+        "actions": actions,
+    }
     return {**arrays, **named}
 
 

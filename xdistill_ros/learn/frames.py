@@ -1,4 +1,4 @@
-"""The features of all frames of a task's recordings, several augmented copies each, computed once with a frozen encoder.
+"""The features of all frames of a task's recordings, several augmented copies each, computed once.
 
 Copy 0 is the frame as it is; it is what the running policy sees.
 """

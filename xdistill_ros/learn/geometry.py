@@ -1,8 +1,8 @@
 """What the privileged teacher knows of one rendering, as numbers: where things are for this camera and for the gripper.
 
-From the simulator's state to a table of quantities with a weight each. A point becomes its place in the camera's own
-optical frame (image coordinates and depth), its place in the TCP frame (which is what relative actions need), and whether
-the camera's image contains it. Names say what a column holds, so that read-outs can find theirs again.
+From the simulator's state to a table of quantities with a weight each. A point becomes its place in the camera's
+own optical frame (image coordinates and depth), its place in the TCP frame (which is what relative actions need),
+and whether the camera's image contains it. Names say what a column holds, so that read-outs can find theirs again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLAG = "flag."  # columns that are yes or no, not places
 class Scenes:
     """States of N simulated scenes of one task. Poses (N, 4, 4) in the base frame, metres and radians.
 
-    state: the task's own arrays; `point.*` (N, 3) positions, `yaw.*` (N, 1) angles about z, any other (N, k) plain numbers.
+    state: the task's own arrays; `point.*` (N, 3) positions, `yaw.*` (N, 1) angles about z, others (N, k) numbers.
     cameras: optical frames by camera name. contact: (N,) whether both fingers touch something.
     """
 

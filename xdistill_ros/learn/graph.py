@@ -1,8 +1,8 @@
 """ONNX graphs composed node by node, with weights stored small and computed in fp32.
 
-A weight is stored as fp16, or as int8 with a scale for each output channel, followed by Cast and Mul of constants, which
-ONNX Runtime folds away when it opens the session (DequantizeLinear it would keep and run every time). Composing takes
-milliseconds and gives exactly the nodes that are wanted; tracing through torch gives neither.
+A weight is stored as fp16, or as int8 with a scale for each output channel, followed by Cast and Mul of constants,
+which ONNX Runtime folds away when it opens the session (DequantizeLinear it would keep and run every time). Composing
+takes milliseconds and gives exactly the nodes that are wanted; tracing through torch gives neither.
 """
 
 from __future__ import annotations

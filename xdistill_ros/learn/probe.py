@@ -16,7 +16,7 @@ SUFFIX = ".from_tcp.0"
 def held_out_errors(
     encoder: Encoder, teacher: Privileged, data: Renderings, table: Quantities, held_out: int
 ) -> dict[str, float]:
-    """Median distance in metres between where things are from the TCP and where the student says, where they are seen."""
+    """Median distance in metres, from the TCP, of where things in the picture are and where the student says."""
     rows = np.arange(len(data.pixels) - held_out, len(data.pixels))
     _, guess = features(encoder, data, rows)
     said = teacher.read(guess.numpy())

@@ -25,7 +25,13 @@ SHARD = 250
 
 
 def collect(
-    rig: Rig, task: str, count: int, seed: int, preprocess: dict[str, PreprocessSpec], folder: Path, worker: int = 0,
+    rig: Rig,
+    task: str,
+    count: int,
+    seed: int,
+    preprocess: dict[str, PreprocessSpec],
+    folder: Path,
+    worker: int = 0,
     workers: int = 1,
 ) -> None:
     """Renders `count` scenes of `task` into shards `folder/<task>_<k>.npz`; `worker` makes every `workers`-th."""
@@ -42,9 +48,7 @@ def shard_path(folder: Path, task: str, shard: int) -> Path:
     return folder / f"{task}_{shard:04d}.npz"
 
 
-def _render_shard(
-    stream: SceneStream, painter: Painter, preprocess: dict[str, PreprocessSpec], path: Path
-) -> None:
+def _render_shard(stream: SceneStream, painter: Painter, preprocess: dict[str, PreprocessSpec], path: Path) -> None:
     shrink = {name: Preprocess(spec).geometry for name, spec in preprocess.items()}
     pixels, states = [], []
     for table in islice(stream, SHARD):

@@ -29,7 +29,7 @@ def int8_levels(weight: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 
 @torch.no_grad()
 def deployable(encoder: Encoder) -> Encoder:
-    """A copy with every BatchNorm folded into its convolution and convolutions rounded to int8 levels, the rest to fp16.
+    """A copy with BatchNorm folded into the convolutions, these rounded to int8 levels and the rest to fp16.
 
     Folding uses the running statistics, so that what was distilled into them survives. The copy is for inference.
     """

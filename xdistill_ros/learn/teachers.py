@@ -77,7 +77,7 @@ class Privileged:
 
 
 class DinoV2:
-    """DINOv2's global feature of the same pixels; weights from a local safetensors file, since nothing is downloaded."""
+    """DINOv2's global feature of the same pixels; weights from a local file, since nothing is downloaded."""
 
     def __init__(self, network: nn.Module, side_px: int = 224) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -86,7 +86,7 @@ class DinoV2:
 
     @classmethod
     def load(cls, weights: Path, name: str = "vit_large_patch14_dinov2", side_px: int = 224) -> DinoV2:
-        """timm's model `name` with the weights in a safetensors file. Raises FileNotFoundError, saying how to get it."""
+        """timm's model `name` with weights from a safetensors file. Raises FileNotFoundError, saying how to get it."""
         if not weights.is_file():
             raise FileNotFoundError(
                 f"{weights}: no such file; save timm's pretrained '{name}' there with safetensors.torch.save_file"

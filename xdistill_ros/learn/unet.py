@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 
+LEAST_SPREAD = 0.3  # of a channel of the condition, of the 90th percentile of all channels'
+
+
 class UNetConfig(BaseModel):
     """Sizes of the denoiser; widths from the finest to the coarsest level."""
 
@@ -134,10 +137,15 @@ class Film(nn.Module):
         return part
 
     def fit(self, conditions: Tensor) -> None:
-        """Takes mean and spread of conditions (N, C); a channel that never changes gets a spread of one."""
+        """Takes mean and spread of conditions (N, C).
+
+        A channel that hardly changes in the demonstrations (another task's quantity, a constant) is not blown up to
+        the size of the others: it would carry nothing but noise, and whatever moves it out of distribution.
+        """
         spread = conditions.std(0)
+        floor = torch.clamp(LEAST_SPREAD * spread.quantile(0.9), min=1e-6)
         self.mean.copy_(conditions.mean(0))
-        self.std.copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
+        self.std.copy_(torch.maximum(spread, floor))
 
 
 def sinusoid(steps: Tensor, dim: int) -> Tensor:
