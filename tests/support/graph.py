@@ -128,7 +128,7 @@ class Probe:
         self._clients: dict[str, Any] = {}
         self.changed = threading.Condition()
         self.qos = qos.Profiles(rig)
-        self.listen(JointState, "/arm/joint_command", self._on_command, self.qos.recent())
+        self.listen(JointState, "/arm/joint_command", self._on_command, self.qos.stream(depth=500))
         self.listen(String, "/arm/mode", lambda m: self.modes.append((m.data, len(self.commands))), self.qos.latched())
         self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
         self._executor = SingleThreadedExecutor(context=self.context)

@@ -32,6 +32,7 @@ class Pace:
         if now_s < self._due_s:
             time.sleep(self._due_s - now_s)
             now_s = time.monotonic()
-        self._due_s = max(self._due_s + self._wall_s, now_s)
+        late = now_s - self._due_s > self._wall_s / 2
+        self._due_s = (now_s if late else self._due_s) + self._wall_s
         self._lasting_s += _SMOOTHING * (now_s - self._began_s - self._lasting_s)
         self._began_s = now_s

@@ -1,0 +1,196 @@
+"""The graphs as data, and both ways of starting them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import signal
+import sys
+import threading
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.graph import ROOT, SHIPPED_RIG
+from xdistill_ros import graph as graphs
+from xdistill_ros import resources, rig
+from xdistill_ros.cli import up
+
+RIG = rig.load(SHIPPED_RIG)
+OPTIONS = graphs.Options(rig=SHIPPED_RIG, bundle=Path("models/move_cube"))
+TRANSLATIONS = [*sorted((ROOT / "launch").glob("*.py")), ROOT / "xdistill_ros/nodes/launching.py",
+                ROOT / "xdistill_ros/cli/up.py", ROOT / "xdistill_ros/cli/main.py"]  # fmt: skip
+
+
+def test_the_demo_is_the_simulator_the_policy_and_the_trials() -> None:
+    names = [process.name for process in graphs.build("demo", RIG, OPTIONS).processes]
+    parts = [process.name for part in ("sim", "policy") for process in graphs.build(part, RIG, OPTIONS).processes]
+    assert names == [*parts, "trial_node"]
+
+
+@pytest.mark.parametrize("name", graphs.GRAPHS)
+def test_every_node_obeys_simulated_time_but_the_one_that_makes_it(name: graphs.GraphName) -> None:
+    for process in graphs.build(name, RIG, OPTIONS).processes:
+        assert process.parameters["use_sim_time"] is (process.name != "sim_node")
+        hardware = RIG.model_copy(update={"simulation": None})
+    if name == "policy":
+        assert not any(p.parameters["use_sim_time"] for p in graphs.build(name, hardware, OPTIONS).processes)
+
+
+def test_every_process_restarts_by_itself_but_the_one_that_ends_the_graph() -> None:
+    for process in graphs.build("demo", RIG, OPTIONS).processes:
+        assert process.restart is not process.ends_graph
+        assert process.ends_graph is (process.name == "trial_node")
+
+
+def test_every_executable_is_a_module_with_a_main_and_an_installed_script() -> None:
+    scripts = (ROOT / "pyproject.toml").read_text()
+    for process in graphs.build("demo", RIG, OPTIONS).processes:
+        module = f"xdistill_ros.nodes.{process.executable}"
+        assert callable(importlib.import_module(module).main)
+        assert f'{process.executable} = "{module}:main"' in scripts
+
+
+def test_shadow_reaches_the_bridge() -> None:
+    shadowed = graphs.build("policy", RIG, dataclasses.replace(OPTIONS, shadow=True))
+    assert {p.name: p.parameters.get("shadow") for p in shadowed.processes}["arm_bridge_node"] is True
+
+
+def test_the_environment_names_domain_profile_and_this_host_only() -> None:
+    variables = graphs.build("sim", RIG, dataclasses.replace(OPTIONS, domain=77)).environment
+    assert variables["ROS_DOMAIN_ID"] == "77"
+    assert variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    for key in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        assert Path(variables[key]).is_file()
+    assert graphs.build("sim", RIG, OPTIONS).environment["ROS_DOMAIN_ID"] == str(RIG.ros_domain_id)
+
+
+def test_the_shared_memory_segment_holds_the_images_in_flight() -> None:
+    tree = ElementTree.parse(resources.config("fastdds.xml"))
+    size = int(tree.findtext(".//{*}segment_size"))
+    images = [3 * camera.width_px * camera.height_px for camera in RIG.cameras.values()]
+    assert size == 32 * 1024 * 1024
+    assert size > 8 * sum(images)
+
+
+@pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: path.name)
+def test_no_way_of_starting_keeps_a_list_of_nodes(path: Path) -> None:
+    names = {process.name for process in graphs.build("demo", RIG, OPTIONS).processes}
+    strings = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    assert not names & {value for value in strings if isinstance(value, str)}
+
+
+@pytest.mark.parametrize("name", graphs.GRAPHS)
+def test_supervisor_starts_exactly_the_graph(name: graphs.GraphName, tmp_path: Path) -> None:
+    graph = graphs.build(name, RIG, OPTIONS)
+    made = up.configuration(graph, tmp_path)
+    programs = {section.partition(":")[2] for section in made.sections() if section.startswith("program:")}
+    assert programs == {process.name for process in graph.processes}
+    for process in graph.processes:
+        program = made[f"program:{process.name}"]
+        assert f"xdistill_ros.nodes.{process.executable}" in program["command"]
+        assert program["autorestart"] == ("true" if process.restart else "false")
+        for key, value in graph.environment.items():
+            assert f'{key}="{value}"' in program["environment"]
+
+
+@pytest.mark.parametrize("name", graphs.GRAPHS)
+def test_launch_starts_exactly_the_graph(name: graphs.GraphName) -> None:
+    pytest.importorskip("launch_ros", reason="launch_ros is not installed (it is on no package index)")
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+    from launch.utilities import perform_substitutions
+    from launch_ros.actions import Node
+
+    from launch import LaunchContext
+
+    launching = importlib.import_module("xdistill_ros.nodes.launching")
+    spec = importlib.util.spec_from_file_location("launched", ROOT / "launch" / f"{name}.launch.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    context = LaunchContext()
+    entities = module.generate_launch_description().entities
+    for entity in entities:
+        if isinstance(entity, DeclareLaunchArgument):
+            default = perform_substitutions(context, entity.default_value)
+            context.launch_configurations[entity.name] = "models/move_cube" if entity.name == "bundle" else default
+    (start,) = (entity for entity in entities if isinstance(entity, OpaqueFunction))
+    made = start.execute(context)
+    graph = graphs.build(name, RIG, OPTIONS)
+    variables = {
+        perform_substitutions(context, action.name): perform_substitutions(context, action.value)
+        for action in made
+        if isinstance(action, SetEnvironmentVariable)
+    }
+    assert variables == dict(graph.environment)
+    nodes = [action for action in made if isinstance(action, Node)]
+    assert [node._Node__node_name for node in nodes] == [process.name for process in graph.processes]
+    assert launching.action(graph.processes[0]).__class__ is Node
+
+
+def processes(**scripts: str) -> graphs.Graph:
+    """A graph of made-up processes; one called `ending` ends it."""
+    made = tuple(
+        graphs.Process(name, {"script": script}, restart=name != "ending", ends_graph=name == "ending")
+        for name, script in scripts.items()
+    )
+    return graphs.Graph("demo", made, {"XDISTILL_TEST": "50%"})
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes run their `script` parameter with Python."""
+    monkeypatch.setattr(up, "command", lambda process, _: [sys.executable, "-I", str(process.parameters["script"])])
+
+
+@pytest.mark.usefixtures("scripted")
+def test_the_graph_ends_with_the_status_of_the_process_that_ends_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lasting, ending = tmp_path / "lasting.py", tmp_path / "ending.py"
+    lasting.write_text("import threading; threading.Event().wait()")
+    ending.write_text("import os, sys; print('said', os.environ['XDISTILL_TEST'], flush=True); sys.exit(3)")
+    assert up.run(processes(lasting=str(lasting), ending=str(ending))) == 3
+    assert "said 50%" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_killed_process_is_started_again_and_its_neighbour_is_left_alone(tmp_path: Path) -> None:
+    starts, neighbour = tmp_path / "starts", tmp_path / "neighbour"
+    killed = tmp_path / "killed.py"
+    killed.write_text(
+        "import os, signal, threading, time, pathlib\n"
+        f"log = pathlib.Path({str(starts)!r})\n"
+        "log.open('a').write(f'{os.getpid()}\\n')\n"
+        "time.sleep(3.5)\n"  # supervisor counts a process as started after three seconds
+        "os.kill(os.getpid(), signal.SIGKILL) if len(log.read_text().split()) == 1 else threading.Event().wait()\n"
+    )
+    lasting = tmp_path / "lasting.py"
+    lasting.write_text(
+        f"import os, pathlib, threading\npathlib.Path({str(neighbour)!r}).open('a').write(f'{{os.getpid()}}\\n')\n"
+        "threading.Event().wait()"
+    )
+    ending = tmp_path / "ending.py"
+    ending.write_text(
+        f"import pathlib, time\nlog = pathlib.Path({str(starts)!r})\n"
+        "while not log.exists() or len(log.read_text().split()) < 2: time.sleep(0.05)\n"
+    )
+    assert up.run(processes(killed=str(killed), lasting=str(lasting), ending=str(ending))) == 0
+    assert len(starts.read_text().split()) == 2
+    assert len(neighbour.read_text().split()) == 1
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_signal_ends_the_graph_in_order(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    lasting = tmp_path / "lasting.py"
+    lasting.write_text(f"import pathlib, threading; pathlib.Path({str(started)!r}).touch(); threading.Event().wait()")
+
+    def interrupt() -> None:
+        while not started.exists():
+            threading.Event().wait(0.05)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    assert up.run(processes(lasting=str(lasting))) == 0
