@@ -8,7 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TESTS ?=
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq
 # ROS from a sourced installation would be mixed with the wheels of this environment.
 unexport PYTHONPATH AMENT_PREFIX_PATH
 
@@ -31,22 +31,22 @@ system:
 
 $(VENV)/bin/python: | system
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -U 'pip>=25'
+	$(PIP) install -U 'pip>=25'
 
 $(VENV)/.demo: pyproject.toml setup.py $(VENV)/bin/python | system
 	@echo "Setting up .venv for the demo (once, a minute or two) ..."
-	$(PIP) install -q -e '.[ros,sim]'
+	$(PIP) install -e '.[ros,sim]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml setup.py constraints/test.txt $(VENV)/bin/python | system
 	@echo "Setting up .venv for tests and training (once, some minutes) ..."
-	$(PIP) install -q -c constraints/test.txt $$(tools/torch-index.sh $(PYTHON)) -e '.[ros,sim,learn,dev]'
+	$(PIP) install -c constraints/test.txt $$(tools/torch-index.sh $(PYTHON)) -e '.[ros,sim,learn,dev]'
 	@touch $@ $(VENV)/.demo
 
 # colcon needs an older setuptools than the rest: an environment of its own.
 .venv-colcon/.ready: Makefile | system
 	$(PYTHON) -m venv .venv-colcon
-	.venv-colcon/bin/python -m pip --disable-pip-version-check --no-input install -q \
+	.venv-colcon/bin/python -m pip --disable-pip-version-check --no-input -qq install \
 	  'setuptools>=68,<80' 'colcon-core<1' 'colcon-ros<1' 'colcon-recursive-crawl<1' 'colcon-defaults<1' \
 	  'colcon-package-information<1' 'colcon-package-selection<1' 'colcon-parallel-executor<1' 'colcon-output<1' 'colcon-library-path<1' 'empy<4'
 	@touch $@
