@@ -7,7 +7,7 @@ actions, and neither keeps a list of its own. Imports no ROS and starts nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,8 @@ Value = bool | int | float | str
 GraphName = Literal["policy", "sim", "demo"]
 GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo")
 PACKAGE = "xdistill_ros"
+FIRST_TASK = "move_cube"
+DEMO_CONDITIONS = "id,position,colour,lighting,table,distractor,perturbation"
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,15 @@ class Options:
     rig: Path
     bundle: Path | None = None
     """Bundle folder; None takes the one that ships for the (first) task."""
-    task: str = "move_cube"
-    """The simulated task; the demo takes several, separated by commas."""
-    condition: str = "id"
-    """`id`, or a variant's name; the demo takes several, separated by commas."""
+    task: str = ""
+    """The simulated task; the demo takes several, separated by commas. Empty: move_cube; the demo: all with bundles."""
+    condition: str = ""
+    """`id`, or a variant's name; the demo takes several, separated by commas, with counts if wished: id:50,colour:15.
+    Empty: id; the demo: all."""
     seed: int = 100_000
     """The first trial's seed."""
-    trials: int = 4
-    """Trials for each task and condition of the demo."""
+    trials: int = 1
+    """Trials for each task and condition of the demo that names no count."""
     output: Path = Path("outputs/demo")
     """Where the demo's results, videos and report go."""
     shadow: bool = False
@@ -78,7 +81,8 @@ def build(name: GraphName, rig: Rig, options: Options) -> Graph:
         "sim": (_sim,),
         "demo": (_sim, _policy, _trial),
     }[name]
-    common = {"rig": str(options.rig.resolve()), "use_sim_time": rig.simulation is not None}
+    options = _filled(name, options)
+    common: dict[str, Value] = {"rig": str(options.rig.resolve()), "use_sim_time": rig.simulation is not None}
     processes = tuple(process for part in parts for process in part(common, options))
     return Graph(name, processes, environment(rig, options.domain))
 
@@ -98,8 +102,26 @@ def environment(rig: Rig, domain: int | None = None) -> dict[str, str]:
     }
 
 
+def _filled(name: GraphName, options: Options) -> Options:
+    """The options with what was left empty."""
+    demo = name == "demo"
+    return replace(
+        options,
+        task=options.task or (",".join(_tasks_with_bundles()) if demo and options.bundle is None else FIRST_TASK),
+        condition=options.condition or (DEMO_CONDITIONS if demo else "id"),
+    )
+
+
+def _tasks_with_bundles() -> list[str]:
+    found = sorted(path.parent.name for path in resources.models().glob("*/bundle.yaml"))
+    if not found:
+        raise FileNotFoundError(f"no bundle in {resources.models()}; a bundle is a folder with a bundle.yaml")
+    return sorted(found, key=lambda task: task != FIRST_TASK)  # the first task first, the others by name
+
+
 def _first(names: str) -> str:
-    return names.split(",")[0]
+    """The first of `a,b:3,c`, without its count."""
+    return names.split(",")[0].partition(":")[0]
 
 
 def _bundle(options: Options) -> str:
@@ -107,7 +129,7 @@ def _bundle(options: Options) -> str:
 
 
 def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
-    with_bundle = {**common, "bundle": _bundle(options)}
+    with_bundle: dict[str, Value] = {**common, "bundle": _bundle(options)}
     return (
         Process("encoder_node", with_bundle),
         Process("sampler_node", with_bundle),
@@ -116,12 +138,16 @@ def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...
 
 
 def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
-    scene = {"task": _first(options.task), "condition": _first(options.condition), "seed": options.seed}
+    scene: dict[str, Value] = {
+        "task": _first(options.task),
+        "condition": _first(options.condition),
+        "seed": options.seed,
+    }
     return (Process("sim_node", {**common, **scene, "use_sim_time": False}),)  # it is the clock
 
 
 def _trial(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
-    plan = {
+    plan: dict[str, Value] = {
         "tasks": options.task,
         "conditions": options.condition,
         "trials": options.trials,

@@ -7,7 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Teach an arm from a handful of demonstrations, run the policy, and measure it.",
+    pretty_exceptions_show_locals=False,
+)
 
 RigPath = Annotated[Path | None, typer.Option("--rig", help="Rig file; the simulated table by default.")]
 Domain = Annotated[int | None, typer.Option(min=0, max=101, help="ROS domain id instead of the rig's.")]
@@ -31,9 +36,11 @@ def up(
     graph: Annotated[Literal["policy", "sim", "demo"], typer.Argument(help="Which graph to start.")],
     rig: RigPath = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder; by default the one that ships.")] = None,
-    task: Annotated[str, typer.Option(help="Simulated task; the demo takes several: a,b,c.")] = "move_cube",
-    condition: Annotated[str, typer.Option(help="`id` or a variant; the demo takes several: id,colour.")] = "id",
-    trials: Annotated[int, typer.Option(min=1, help="Demo: trials of each task and condition.")] = 4,
+    task: Annotated[str, typer.Option(help="Simulated task; the demo takes several: a,b. Default: all.")] = "",
+    condition: Annotated[
+        str, typer.Option(help="`id` or a variant; the demo takes several: id:50,colour:15. Default: all.")
+    ] = "",
+    trials: Annotated[int, typer.Option(min=1, help="Demo: trials of a condition that names no count.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="First trial's seed.")] = 100_000,
     output: Annotated[Path, typer.Option(help="Demo: folder of results, videos, report.")] = Path("outputs/demo"),
     shadow: Annotated[bool, typer.Option("--shadow", help="Everything runs, nothing moves.")] = False,

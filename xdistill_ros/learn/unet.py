@@ -17,7 +17,6 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-
 LEAST_SPREAD = 0.3  # of a channel of the condition, of the 90th percentile of all channels'
 
 

@@ -31,10 +31,12 @@ def _arguments() -> list[LaunchDescriptionEntity]:
     return [
         DeclareLaunchArgument("rig", default_value=shipped, description="rig file"),
         DeclareLaunchArgument("bundle", default_value="", description="bundle folder; by default the one that ships"),
-        DeclareLaunchArgument("task", default_value="move_cube", description="simulated task; the demo takes a,b,c"),
-        DeclareLaunchArgument("condition", default_value="id", description="id or a variant; the demo takes id,colour"),
+        DeclareLaunchArgument("task", default_value="", description="simulated task; the demo takes a,b; empty: all"),
+        DeclareLaunchArgument(
+            "condition", default_value="", description="id or a variant; the demo takes id:50,colour; empty: all"
+        ),
         DeclareLaunchArgument("seed", default_value="100000", description="first trial's seed"),
-        DeclareLaunchArgument("trials", default_value="4", description="demo: trials of each task and condition"),
+        DeclareLaunchArgument("trials", default_value="1", description="demo: trials of each task and condition"),
         DeclareLaunchArgument("output", default_value="outputs/demo", description="demo: folder of what it makes"),
         DeclareLaunchArgument("shadow", default_value="false", description="true: everything runs, nothing moves"),
         DeclareLaunchArgument("domain", default_value="", description="ROS domain id instead of the rig's"),
@@ -82,7 +84,7 @@ def _executable(process: graphs.Process) -> dict[str, object]:
     """The installed executable where ament knows one, else the module by the interpreter that runs launch."""
     try:
         installed = Path(get_package_prefix(graphs.PACKAGE)) / "lib" / graphs.PACKAGE / process.executable
-    except PackageNotFoundError:
+    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set, so nothing is installed by ament
         installed = None
     if installed is not None and installed.is_file():
         return {"package": graphs.PACKAGE, "executable": process.executable}

@@ -291,6 +291,7 @@ def run(node_type: Callable[[], GraphNode]) -> int:
     executor.shutdown()
     node.destroy_node()
     rclpy.shutdown()
+    signal.set_wakeup_fd(-1)
     listening.close()
     return 1 if reason is StopReason.FAILED else 0
 
