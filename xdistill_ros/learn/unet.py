@@ -104,6 +104,9 @@ class UNet(nn.Module):
 class Film(nn.Module):
     """The FiLM vector of all blocks from step and condition: Linear(Mish([step, condition])), in two halves."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, condition_dim: int, film_width: int, config: UNetConfig) -> None:
         super().__init__()
         self.step_dim, self.noise = config.step_dim, config.condition_noise
