@@ -51,7 +51,7 @@ def tcp_of(positions: np.ndarray) -> np.ndarray:
     return np.array([KINEMATICS.tcp_position(q) for q in positions])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.one_of(garbage, steps.map(lambda step: lambda last: last + np.array(step))), max_size=40))
 def test_any_sequence_of_wishes_gives_a_motion_within_all_limits(wishes: list[object]) -> None:
     sent = drive(new_envelope(), wishes)
@@ -62,7 +62,7 @@ def test_any_sequence_of_wishes_gives_a_motion_within_all_limits(wishes: list[ob
     assert np.all(tcp <= box[1] + 1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps, st.integers(5, 60))
 def test_pushing_on_in_one_direction_never_passes_a_wall_of_the_workspace(step: list[float], ticks: int) -> None:
     sent = drive(new_envelope(), [lambda last: last + np.array(step)] * ticks)
@@ -72,7 +72,7 @@ def test_pushing_on_in_one_direction_never_passes_a_wall_of_the_workspace(step: 
     assert np.all(tcp_of(sent) <= box[1] + 1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps, st.integers(5, 60))
 def test_the_tcp_keeps_its_speed_limit(step: list[float], ticks: int) -> None:
     sent = drive(new_envelope(), [lambda last: last + np.array(step)] * ticks)
@@ -81,7 +81,7 @@ def test_the_tcp_keeps_its_speed_limit(step: list[float], ticks: int) -> None:
     assert speed.max(initial=0.0) <= 1.05 * RIG.arm.safety.tcp_speed_m_s
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps, st.integers(1, 40))
 def test_stop_decelerates_at_once_and_rests_within_its_distance_then_streams_a_hold(step: list[float], n: int) -> None:
     envelope = new_envelope()

@@ -29,7 +29,7 @@ def test_home_is_where_the_rig_file_says() -> None:
     assert pose[:3, :3] == pytest.approx(np.diag([1.0, -1.0, -1.0]), abs=1e-8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(-0.3, 0.3), min_size=6, max_size=6))
 def test_a_pose_of_the_arm_is_found_again(offset: list[float]) -> None:
     pose = KINEMATICS.forward(np.clip(HOME + np.array(offset), LOWER, UPPER))
@@ -49,7 +49,7 @@ def test_a_pose_out_of_reach_is_a_hold_with_its_distance() -> None:
     assert "(1.500, 0.000, 0.300)" in found.sentence
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6),
     st.lists(st.floats(-2.0, 2.0), min_size=3, max_size=3),

@@ -25,7 +25,7 @@ proposals = st.lists(
 
 
 @pytest.mark.parametrize("merge", STRATEGIES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(proposals)
 def test_each_tick_changes_velocity_by_at_most_a_max_dt(merge: Merge, proposals: list[tuple]) -> None:
     bench = Bench.engaged(RIG, merge=merge)

@@ -57,7 +57,7 @@ def test_a_resting_target_is_reached_and_kept() -> None:
     assert np.allclose(last.velocities, 0.0, atol=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.lists(st.floats(-0.1, 0.1), min_size=6, max_size=6), st.floats(-4, 4), st.integers(1, 15)),

@@ -1,6 +1,6 @@
 """The arm's controller without ROS: states and chunks in, one command a tick out.
 
-Owns consent, the sources of targets, the motion chain, the monitors, and one lock that makes feeding (executor thread) and
+Owns consent, the sources of targets, the motion chain, the monitors, and one lock that makes feeding (executor) and
 ticking (control thread) safe. The bridge node and the in-process simulation use this same class. It must not wait,
 publish, or read a clock: both clocks are handed in.
 

@@ -83,5 +83,5 @@ def example(rig: Rig, task: str, seed: int) -> Example:
             poses.append(world.privileged()["pose.tcp"].copy())
             widths.append(state.gripper_width_m)
             joints.append(state.positions)
-    images = {name: tuple(taken) for name, taken in pixels.items()}
-    return Example(images, np.array(poses), np.array(widths), np.array(joints))
+    frames = {name: tuple(taken) for name, taken in pixels.items()}
+    return Example(frames, np.array(poses), np.array(widths), np.array(joints))

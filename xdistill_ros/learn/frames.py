@@ -50,17 +50,19 @@ class Frames:
 def cache_features(
     encoder: Encoder, frames: Frames, copies: int, augmentation: Augmentation, seed: int, batch: int = 64
 ) -> NDArray[np.float32]:
-    """(copies, n_cam, N, F): copy 0 in fp32 of the frames as they are, the others of augmented ones in bf16."""
+    """(copies, n_cam, N, F): copy 0 in fp32 of the frames as they are, the others of augmented ones in bf16.
+
+    A camera with fewer frames than N has zeros at the end, which no window refers to.
+    """
     encoder.eval()
     generator = torch.Generator().manual_seed(seed)
-    cached = []
+    longest = max(len(images) for images in frames.images.values())
+    cached = np.zeros((copies, len(frames.images), longest, encoder.feature_dim), np.float32)
     for copy in range(copies):
-        with torch.autocast("cpu", torch.bfloat16, enabled=copy > 0):
-            cached.append([
-                torch.cat([
-                    encoder(frames.tensor(images[at : at + batch], augmentation if copy else None, generator)).float()
-                    for at in range(0, len(images), batch)
-                ]).numpy()
-                for images in frames.images.values()
-            ])  # fmt: skip
-    return np.array(cached, dtype=np.float32)
+        for camera, images in enumerate(frames.images.values()):
+            for at in range(0, len(images), batch):
+                some = frames.tensor(images[at : at + batch], augmentation if copy else None, generator)
+                with torch.autocast("cpu", torch.bfloat16, enabled=copy > 0):
+                    feature = encoder(some)
+                cached[copy, camera, at : at + len(some)] = feature.float().numpy()
+    return cached

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdistill_ros import rig
+from xdistill_ros.rig.poses import invert
 
 Array = NDArray[np.float64]
 UNSEEN = 0.1  # weight of what cannot be seen from here: pulls the guess to its mean, and no harder
@@ -49,7 +50,7 @@ class Quantities:
 def quantities(scenes: Scenes, camera_name: str, camera: rig.Camera) -> Quantities:
     """Everything the teacher knows about the image that `camera_name` makes of each of `scenes`."""
     table = _Table()
-    eye, tcp = np.linalg.inv(scenes.cameras[camera_name]), np.linalg.inv(scenes.tcp)
+    eye, tcp = invert(scenes.cameras[camera_name]), invert(scenes.tcp)
     _add_point(table, "tcp", scenes.tcp[:, :3, 3], eye, camera)
     table.add("tcp.height", scenes.tcp[:, 2, 3:4])
     table.add("gripper.width", scenes.gripper_width_m.reshape(-1, 1))

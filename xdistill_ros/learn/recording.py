@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,12 @@ class Recording:
         """Writes `path` (npz) in one move, so that a file that exists is whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
-        images = {f"images.{name}": pixels for name, pixels in self.images.items()}
-        stamps = {f"image_ns.{name}": value for name, value in self.image_ns.items()}
+        cameras: dict[str, Any] = {f"images.{name}": pixels for name, pixels in self.images.items()}
+        cameras |= {f"image_ns.{name}": value for name, value in self.image_ns.items()}
         np.savez(
             partial, task=self.task, seed=self.seed, state_ns=self.state_ns, positions=self.positions,
             velocities=self.velocities, widths_m=self.widths_m, action_ns=self.action_ns, actions=self.actions,
-            **images, **stamps,
+            **cameras,
         )  # fmt: skip
         partial.replace(path)
 

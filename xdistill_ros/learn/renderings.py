@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def _render_shard(stream: SceneStream, painter: Painter, preprocess: dict[str, P
         states.append(_state(table, stream, list(preprocess)))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    arrays = {name: np.array([state[name] for state in states]) for name in states[0]}
+    arrays: dict[str, Any] = {name: np.array([state[name] for state in states]) for name in states[0]}
     np.savez(partial, pixels=np.array(pixels), **arrays)
     partial.replace(path)
 

@@ -39,8 +39,9 @@ def deployable(encoder: Encoder) -> Encoder:
         for index in (1, 2):
             if hasattr(module, f"conv{index}"):
                 _fold(module, f"conv{index}", f"bn{index}")
-        if getattr(module, "downsample", None) is not None:
-            _fold(module.downsample, "0", "1")
+        downsample = getattr(module, "downsample", None)
+        if downsample is not None:
+            _fold(downsample, "0", "1")
     round_to_half(copied.projection)
     return copied
 

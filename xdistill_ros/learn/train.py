@@ -62,7 +62,8 @@ def new_head(data: TaskData, cached: Features, config: HeadConfig) -> Head:
     torch.manual_seed(config.seed)
     everything = np.arange(len(data.targets))
     condition = data.condition(everything, data.gather(everything, cached, everything % len(cached)))
-    head = Head(condition.shape[1], *data.targets.shape[1:], config.unet, config.schedule)
+    horizon, channels = data.targets.shape[1:]
+    head = Head(condition.shape[1], horizon, channels, config.unet, config.schedule)
     head.film.fit(condition)
     return head
 

@@ -17,7 +17,6 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-
 LEAST_SPREAD = 0.3  # of a channel of the condition, of the 90th percentile of all channels'
 
 
@@ -104,6 +103,9 @@ class UNet(nn.Module):
 
 class Film(nn.Module):
     """The FiLM vector of all blocks from step and condition: Linear(Mish([step, condition])), in two halves."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, condition_dim: int, film_width: int, config: UNetConfig) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from xdistill_ros.arm.interfaces import JointTrajectoryMessage
 from xdistill_ros.rig import Hold, Reason, Refusal
 
 from . import messages
@@ -143,10 +144,10 @@ class ArmBridgeNode(GraphNode):
 
     def _send_command(self, result: Any) -> None:
         message = self._interface.message(result.command)
-        if self.rig.arm.interface.kind == "forward_position":
-            self._commands.publish(messages.values_message(message))
-        else:
+        if isinstance(message, JointTrajectoryMessage):
             self._commands.publish(messages.trajectory_message(message))
+        else:
+            self._commands.publish(messages.values_message(message))
         self._joint_commands.publish(messages.command_message(result.command, result.time_ns, self.rig))
 
     def _say_mode(self, mode: str, hold: Hold | None) -> None:
@@ -169,8 +170,11 @@ class ArmBridgeNode(GraphNode):
         self.health.took("transport", (time.time_ns() - info["source_timestamp"]) * 1e-9)
         began_s = time.monotonic()
         chunk = messages.chunk_of(message, self.rig.channels)
-        refusal = chunk if isinstance(chunk, Refusal) else self._controller.on_chunk(chunk, self.now_ns())
-        if isinstance(chunk, Refusal) or refusal is not None:
+        if isinstance(chunk, Refusal):
+            self.refuse(chunk, "chunk")
+            return
+        refusal = self._controller.on_chunk(chunk, self.now_ns())
+        if refusal is not None:
             if refusal.reason is not Reason.NOT_ENGAGED:  # while the arm holds, chunks come and are not wanted
                 self.refuse(refusal, "chunk")
             return

@@ -71,12 +71,11 @@ class EncoderNode(GraphNode):
         self.health.took("transport", (time.time_ns() - info["source_timestamp"]) * 1e-9)
         stamp_ns, now_ns = messages.to_ns(message.header.stamp), self.now_ns()
         pixels = messages.pixels_of(message, camera, self.rig.cameras[camera])
-        refusal = (
-            pixels
-            if isinstance(pixels, Refusal)
-            else self._stale(camera, stamp_ns, now_ns) or self._arrivals[camera].push(stamp_ns, None, now_ns)
-        )
-        if refusal is not None or isinstance(pixels, Refusal):
+        if isinstance(pixels, Refusal):
+            self.refuse(pixels, camera)
+            return
+        refusal = self._stale(camera, stamp_ns, now_ns) or self._arrivals[camera].push(stamp_ns, None, now_ns)
+        if refusal is not None:
             self.refuse(refusal, camera)
             return
         tensor = self._preprocess[camera](pixels)

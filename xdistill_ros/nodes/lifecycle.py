@@ -182,6 +182,7 @@ class GraphNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the rig and calls `configure`; a worded mistake leaves the node unconfigured."""
+        worded: tuple[type[Exception], ...] = (rigs.RigError, SetupError, *self.refusals)
         try:
             self.rig = rigs.load(Path(self.value("rig")))
             self.health.hardware_id = self.rig.name
@@ -189,7 +190,7 @@ class GraphNode(LifecycleNode):
             self.qos = qos.Profiles(self.rig)
             self._went_back = 0
             self.configure()
-        except (rigs.RigError, SetupError, *self.refusals) as error:
+        except worded as error:
             self._free()
             self.health.fault(str(error))
             self.get_logger().error(str(error))

@@ -118,7 +118,7 @@ def feature_of(message: Image, camera: str, frame_id: str) -> NDArray[np.float32
 def _bytes(values: NDArray[np.uint8] | NDArray[np.float32]) -> array.array[int]:
     """The buffer as the array.array that rosidl takes without looking at each element."""
     data = array.array("B")
-    data.frombytes(memoryview(values).cast("B"))
+    data.frombytes(values.data.cast("B"))
     return data
 
 
