@@ -10,7 +10,7 @@ TESTS ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq
 # ROS from a sourced installation would be mixed with the wheels of this environment.
-unexport PYTHONPATH AMENT_PREFIX_PATH
+unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .PHONY: demo test lint bundle system clean
 
