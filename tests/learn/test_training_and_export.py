@@ -156,6 +156,12 @@ def test_a_recipe_says_which_field_is_wrong():
         Recipe.model_validate({"rig": "x", "tasks": ["move_cube"], "heads": {}})
 
 
-def test_a_fingerprint_follows_the_configuration():
-    assert fingerprint(SMALL) == fingerprint(SMALL.model_copy())
-    assert fingerprint(SMALL) != fingerprint(SMALL.model_copy(update={"steps": 61}))
+def test_a_fingerprint_follows_the_configuration_and_the_rig(table_rig):
+    assert fingerprint(table_rig, SMALL) == fingerprint(table_rig, SMALL.model_copy())
+    assert fingerprint(table_rig, SMALL) != fingerprint(table_rig, SMALL.model_copy(update={"steps": 61}))
+    front = table_rig.cameras["front"]
+    pose = front.optical_pose.model_copy(update={"position_m": (1.0, 0.0, 0.6)})
+    moved = table_rig.cameras | {"front": front.model_copy(update={"optical_pose": pose})}
+    assert fingerprint(table_rig, SMALL) != fingerprint(table_rig.model_copy(update={"cameras": moved}), SMALL)
+    elsewhere = table_rig.arm.model_copy(update={"urdf": Path("/elsewhere") / table_rig.arm.urdf.name})
+    assert fingerprint(table_rig, SMALL) == fingerprint(table_rig.model_copy(update={"arm": elsewhere}), SMALL)

@@ -49,7 +49,7 @@ class Workshop:
 
     def path(self, stage: str, *decided_by: object) -> Path:
         """Where a stage keeps its result."""
-        return self.out / f"{stage}-{fingerprint(self.recipe.tasks, *decided_by)}"
+        return self.out / f"{stage}-{fingerprint(self.rig, self.recipe.tasks, *decided_by)}"
 
     # demonstrations and renderings
 
@@ -57,7 +57,7 @@ class Workshop:
     def recordings(self) -> dict[str, list[Recording]]:
         """The demonstrations of each task."""
         recipe = self.recipe
-        folder = self.out / f"demonstrations-{fingerprint(recipe.demonstrations, self.preprocess)}"
+        folder = self.out / f"demonstrations-{fingerprint(self.rig, recipe.demonstrations, self.preprocess)}"
         return {
             task: collect.demonstrations(self.rig, task, recipe.demonstrations, self.preprocess, folder)
             for task in recipe.tasks
@@ -79,7 +79,7 @@ class Workshop:
 
     @property
     def _renderings_folder(self) -> Path:
-        return self.out / f"renderings-{fingerprint(self.recipe.renderings, self.preprocess)}"
+        return self.out / f"renderings-{fingerprint(self.rig, self.recipe.renderings, self.preprocess)}"
 
     def render(self) -> None:
         """Makes what is missing of the distillation set."""
@@ -120,7 +120,9 @@ class Workshop:
         config = self.recipe.head
         cached = self.distilled_features
         heads = {task: new_head(self.data[task], cached[task], config) for task in self.recipe.tasks}
-        file = self.path("heads", self.recipe.model_copy(update={"fine_tune": None})).with_suffix(".pt")
+        recipe = self.recipe
+        decided_by = (recipe.demonstrations, recipe.renderings, recipe.distil, recipe.feature, recipe.proprio, config)
+        file = self.path("heads", *decided_by).with_suffix(".pt")
 
         def train() -> dict[str, Any]:
             trained = {
@@ -179,7 +181,7 @@ class Workshop:
         demonstrations = self.recipe.demonstrations
         return {
             "command": "python -m xdistill_ros.learn.make_bundle",
-            "recipe": fingerprint(self.recipe),
+            "recipe": fingerprint(self.rig, self.recipe),
             "demonstrations": demonstrations.count,
             "demonstration_seeds": list(
                 range(demonstrations.first_seed, demonstrations.first_seed + demonstrations.count)
