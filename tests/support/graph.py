@@ -80,6 +80,12 @@ class Processes:
             self._running[name] = subprocess.Popen(line, env=self._environment, stdout=log, stderr=log)
             log.close()
 
+    def run(self, process: graphs.Process) -> int:
+        """Starts a further process and waits for its end; the exit status."""
+        self._processes[process.name] = process
+        self.start(process.name)
+        return self._running.pop(process.name).wait(timeout=3 * PATIENCE_S)
+
     def signal(self, name: str, number: int) -> None:
         """Sends a signal."""
         self._running[name].send_signal(number)

@@ -25,6 +25,10 @@ class CallError(Exception):
     """A service that is not there, does not answer, or says no; the message says which and why."""
 
 
+class RefusedCallError(CallError):
+    """The service answered, and said no: calling again will not help unless something changes."""
+
+
 class Caller:
     """The services of other nodes, as plain calls. To be used from one thread that does not spin."""
 
@@ -40,25 +44,25 @@ class Caller:
         self._clients.clear()
 
     def trigger(self, service: str) -> str:
-        """Calls a Trigger; its message. Raises CallError when it says no."""
+        """Calls a Trigger; its message. Raises RefusedCallError when it says no."""
         answer = self._call(Trigger, service, Trigger.Request())
         if not answer.success:
-            raise CallError(f"{service}: {answer.message}")
+            raise RefusedCallError(f"{service}: {answer.message}")
         return str(answer.message)
 
     def switch(self, service: str, on: bool) -> None:
-        """Calls a SetBool. Raises CallError when it says no."""
+        """Calls a SetBool. Raises RefusedCallError when it says no."""
         answer = self._call(SetBool, service, SetBool.Request(data=on))
         if not answer.success:
-            raise CallError(f"{service}: {answer.message}")
+            raise RefusedCallError(f"{service}: {answer.message}")
 
     def set_parameters(self, node: str, **values: bool | int | float | str) -> None:
-        """Sets parameters of another node. Raises CallError for one that it does not take."""
+        """Sets parameters of another node. Raises RefusedCallError for one that it does not take."""
         wanted = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         answer = self._call(SetParameters, f"/{node}/set_parameters", SetParameters.Request(parameters=wanted))
         for name, result in zip(values, answer.results, strict=True):
             if not result.successful:
-                raise CallError(f"{node}: parameter {name} = {values[name]!r}: {result.reason}")
+                raise RefusedCallError(f"{node}: parameter {name} = {values[name]!r}: {result.reason}")
 
     def get_parameter(self, node: str, name: str) -> Any:
         """The value of another node's parameter."""

@@ -25,7 +25,7 @@ from xdistill_ros.rig import Reason
 from xdistill_ros.trials import Outcome, Provenance, ResultsError, ResultsLog, Stage, Trial, TrialResult, schedule
 
 from . import qos
-from .calls import Caller, CallError
+from .calls import Caller, CallError, RefusedCallError
 from .film import Film
 from .lifecycle import GraphNode, SetupError, StopReason, run
 from .observed import Observed
@@ -34,6 +34,7 @@ from .tunables import Tunable
 _ANSWER_S = 30.0  # configuring a node loads and warms networks
 _POLL_S = 0.02
 _VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED)  # the graph failed, not the policy: such a trial is run again
+_AT_REST = ("hold", "stopped")
 _ATTEMPTS = 3
 
 
@@ -52,6 +53,7 @@ class TrialNode(GraphNode):
         Tunable("first_seed", 100_000, "seed of each condition's first trial", 0, 2**31 - 1, read_only=True),
         Tunable("bundles", "", "folder that holds a bundle for each task, by the task's name", read_only=True),
         Tunable("output", "", "folder for results, films, report; a run that is there is taken up", read_only=True),
+        Tunable("time_limit_s", 0.0, "world seconds of a trial; 0: the task's own limit", 0.0, 600.0),
         Tunable("settle_s", 0.4, "world seconds from reset to engagement, for the window to see only the new scene",
                 0.0, 10.0, read_only=True),
     )  # fmt: skip
@@ -83,7 +85,7 @@ class TrialNode(GraphNode):
         # one task after the other: taking another bundle costs seconds, and a simulator does not tire
         self._plan = sorted(planned, key=lambda trial: self._tasks.index(trial.task))
         self._observed, self._film = Observed(), Film(self.rig)
-        self._mode, self._succeeded = "", False
+        self._mode, self._modes_heard, self._succeeded = "", 0, False
         self._connect()
 
     def _connect(self) -> None:
@@ -110,6 +112,7 @@ class TrialNode(GraphNode):
 
     def _on_mode(self, message: String) -> None:
         self._mode = message.data
+        self._modes_heard += 1
 
     def _on_success(self, message: Bool) -> None:
         self._succeeded = message.data
@@ -153,7 +156,7 @@ class TrialNode(GraphNode):
                 return self._run(trial)
             except (CallError, InterruptedTrialError) as error:
                 self._film.end(Outcome(False, "interrupted"))
-                if self._cancelled.is_set() or attempt == _ATTEMPTS:
+                if self._cancelled.is_set() or attempt == _ATTEMPTS or isinstance(error, RefusedCallError):
                     raise
                 self.get_logger().warning(f"{trial} is run again: {error}")
         raise AssertionError("the last attempt returns or raises")
@@ -163,7 +166,7 @@ class TrialNode(GraphNode):
         self._go_home()
         self._caller.set_parameters("sim_node", task=trial.task, condition=trial.condition, seed=trial.seed)
         self._caller.trigger("/sim/reset")
-        limit_s = self._caller.get_parameter("sim_node", "time_limit_s")
+        limit_s = self.value("time_limit_s") or self._caller.get_parameter("sim_node", "time_limit_s")
         self._pass_time(self.value("settle_s"))
         before = self._counts()
         video = self._film_of(trial)
@@ -210,11 +213,17 @@ class TrialNode(GraphNode):
         """Home, so that the reset, which puts the arm there, is no jump. Before the first engagement it is there."""
         self._await(lambda: bool(self._mode), "the bridge says its mode", 30.0)
         self._caller.switch("/arm/engage", False)
+        self._await(lambda: self._mode.startswith(_AT_REST), "the arm holds", 10.0)
         if self._mode.startswith("stopped"):
             self._caller.trigger("/arm/reset")
+            self._await(lambda: self._mode.startswith("hold"), "the arm is reset", 10.0)
+        heard = self._modes_heard
         self._engage()
         self._caller.trigger("/arm/home")
-        self._await(lambda: not self._mode.startswith(("home", "policy")), "the arm goes home", 20.0)
+        # a service answers before its topic is heard: what counts is what is said after the engagement
+        self._await(
+            lambda: self._modes_heard > heard and self._mode.startswith(_AT_REST), "the arm has gone home", 30.0
+        )
         if Reason.HOME_REACHED.value not in self._mode:
             raise InterruptedTrialError(f"the arm did not reach home: {self._mode}")
 
@@ -224,7 +233,7 @@ class TrialNode(GraphNode):
         while True:
             try:
                 return self._caller.switch("/arm/engage", True)
-            except CallError:
+            except RefusedCallError:
                 if time.monotonic() > gives_up_s:
                     raise
                 self._sleep()
