@@ -17,6 +17,8 @@ from xdistill_ros.policy.bundle import Bundle
 
 PERIOD_NS = 50_000_000
 
+pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+
 
 class MadeUpCameras:
     """/clock and good images of both cameras at the rig's rate; `spoil` publishes what a test wants beside them."""

@@ -35,7 +35,7 @@ from xdistill_ros.rig import Rig
 
 ROOT = Path(__file__).parents[2]
 SHIPPED_RIG = ROOT / "config" / "rigs" / "sim_table.yaml"
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 _SHARED_MEMORY = Path("/dev/shm")
 
 
