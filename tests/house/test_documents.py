@@ -63,3 +63,8 @@ def test_the_rig_reference_has_every_field_as_the_schema_has_it() -> None:
 def test_a_checkout_is_small() -> None:
     size = sum((ROOT / path).lstat().st_size for path in project_files())
     assert size < LARGEST_CHECKOUT_MB * 1e6
+
+
+def test_every_benchmark_is_described() -> None:
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in (ROOT / "benchmarks").glob("*.py") if f"`{path.name}`" not in text] == []

@@ -33,7 +33,7 @@ from .recipe import Recipe, fingerprint
 from .recording import Recording
 from .rounding import deployable, round_to_half
 from .teachers import Privileged
-from .train import Features, TaskData, fine_tune, new_head, train_head
+from .train import Course, Features, TaskData, fine_tune, new_head, train_heads
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Workshop:
     def distilled(self) -> Encoder:
         """The student after stage 1."""
         recipe = self.recipe
-        result = self.path("encoder", recipe.renderings, recipe.distil, recipe.feature).with_suffix(".pt")
+        result = self.path("encoder", recipe.renderings, recipe.distil).with_suffix(".pt")
         pixels, table = renderings.load(self._renderings_folder, self.rig, recipe.tasks)
         teacher = Privileged(table)
         spec = next(iter(self.preprocess.values()))
@@ -125,11 +125,11 @@ class Workshop:
         file = self.path("heads", *decided_by).with_suffix(".pt")
 
         def train() -> dict[str, Any]:
-            trained = {
-                task: train_head(head, self.data[task], cached[task], config, config.steps, config.learning_rate, task)
+            courses = {
+                task: Course(head, self.data[task], cached[task], config, config.steps, config.learning_rate, task)
                 for task, head in heads.items()
             }
-            return {task: head.state_dict() for task, head in trained.items()}
+            return {task: head.state_dict() for task, head in train_heads(courses).items()}
 
         for task, state in kept(file, train).items():
             heads[task].load_state_dict(state)
@@ -163,11 +163,14 @@ class Workshop:
         encoder, heads = self.tuned
         encoder = deployable(encoder)
         cached, config = self.features(encoder), self.recipe.head
-        for task, head in heads.items():
-            head.requires_grad_(True)
-            polished = train_head(
-                head, self.data[task], cached[task], config, config.polish_steps, config.polish_rate, f"{task}: polish"
+        courses = {
+            task: Course(
+                head.requires_grad_(True), self.data[task], cached[task], config, config.polish_steps,
+                config.polish_rate, f"{task}, polish",
             )
+            for task, head in heads.items()
+        }  # fmt: skip
+        for task, polished in train_heads(courses).items():
             round_to_half(polished)
             trained = Trained(
                 task, self.rig, self.preprocess, self.recipe.proprio, self.data[task].statistics, encoder, polished
