@@ -64,15 +64,15 @@ def report(measured: dict[str, float], threads: int) -> None:
 def runtime(path: Path, threads: int) -> dict[str, float]:
     """Seconds of each part of the running policy, and of it without caching features."""
     from xdistill_ros import rig as rigs
-    from xdistill_ros.perception import Encoder, Preprocess
-    from xdistill_ros.policy.bundle import Bundle
+    from xdistill_ros.perception import Preprocess
+    from xdistill_ros.policy.loading import load_bundle
     from xdistill_ros.policy.observation import Observation
     from xdistill_ros.policy.sampler import Sampler
 
     rig = rigs.load(RIG)
-    bundle = Bundle.load(path, rig)
+    bundle = load_bundle(path, rig)
     manifest, camera = bundle.manifest, next(iter(rig.cameras))
-    preprocess, encoder = Preprocess(manifest.preprocess[camera]), Encoder(bundle, camera, threads=threads)
+    preprocess, encoder = Preprocess(manifest.preprocess[camera]), bundle.encoder(camera, threads=threads)
     sampler = Sampler(bundle, seed=0, threads=threads)
     steps, cameras = rig.policy.observation_horizon, len(rig.cameras)
     pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)

@@ -20,7 +20,7 @@ from xdistill_ros.learn.frames import Frames, cache_features
 from xdistill_ros.learn.graph import Graph
 from xdistill_ros.learn.recipe import FineTune, HeadConfig, Recipe, fingerprint
 from xdistill_ros.learn.rounding import deployable, round_to_half
-from xdistill_ros.learn.train import TaskData, fine_tune, new_head, train_head
+from xdistill_ros.learn.train import Course, TaskData, fine_tune, new_head, train_heads
 from xdistill_ros.learn.unet import UNetConfig
 from xdistill_ros.perception import Encoder as Session
 from xdistill_ros.perception import Preprocess, PreprocessSpec
@@ -64,7 +64,7 @@ def test_a_head_learns_and_its_average_is_returned(shop):
     condition = data.condition(np.arange(20), data.gather(np.arange(20), cached, np.zeros(20, int)))
     actions, generator = torch.from_numpy(data.targets[:20]), torch.Generator()
     before = head.eval().loss(condition, actions, generator.manual_seed(1)).item()
-    trained = train_head(head, data, cached, SMALL, SMALL.steps, 2e-3, "test")
+    trained = train_heads({"one": Course(head, data, cached, SMALL, SMALL.steps, 2e-3, "test")})["one"]
     assert not trained.training
     assert trained.loss(condition, actions, generator.manual_seed(1)).item() < 0.7 * before
 
@@ -156,6 +156,12 @@ def test_a_recipe_says_which_field_is_wrong():
         Recipe.model_validate({"rig": "x", "tasks": ["move_cube"], "heads": {}})
 
 
-def test_a_fingerprint_follows_the_configuration():
-    assert fingerprint(SMALL) == fingerprint(SMALL.model_copy())
-    assert fingerprint(SMALL) != fingerprint(SMALL.model_copy(update={"steps": 61}))
+def test_a_fingerprint_follows_the_configuration_and_the_rig(table_rig):
+    assert fingerprint(table_rig, SMALL) == fingerprint(table_rig, SMALL.model_copy())
+    assert fingerprint(table_rig, SMALL) != fingerprint(table_rig, SMALL.model_copy(update={"steps": 61}))
+    front = table_rig.cameras["front"]
+    pose = front.optical_pose.model_copy(update={"position_m": (1.0, 0.0, 0.6)})
+    moved = table_rig.cameras | {"front": front.model_copy(update={"optical_pose": pose})}
+    assert fingerprint(table_rig, SMALL) != fingerprint(table_rig.model_copy(update={"cameras": moved}), SMALL)
+    elsewhere = table_rig.arm.model_copy(update={"urdf": Path("/elsewhere") / table_rig.arm.urdf.name})
+    assert fingerprint(table_rig, SMALL) == fingerprint(table_rig.model_copy(update={"arm": elsewhere}), SMALL)

@@ -24,6 +24,8 @@ from xdistill_ros.timeline.state import ArmState
 TICK_S = 0.01
 TICK_NS = 10_000_000
 
+pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+
 
 class MadeUpWorld:
     """Clock, arm and sampler of the probe."""

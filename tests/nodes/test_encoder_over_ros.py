@@ -12,10 +12,12 @@ from sensor_msgs.msg import Image
 
 from tests.support.graph import Probe, Stack, stack
 from xdistill_ros.nodes import messages
-from xdistill_ros.perception import Encoder, Preprocess
-from xdistill_ros.policy.bundle import Bundle
+from xdistill_ros.perception import Preprocess
+from xdistill_ros.policy.loading import load_bundle
 
 PERIOD_NS = 50_000_000
+
+pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
 
 
 class MadeUpCameras:
@@ -61,8 +63,8 @@ def test_a_feature_is_what_perception_computes_and_keeps_the_stamp(encoder: tupl
     made, cameras = encoder
     made.probe.wait(lambda: cameras.features, "a feature")
     message = cameras.features[-1]
-    bundle = Bundle.load(made.options.bundle, made.probe.rig)
-    wanted = Encoder(bundle, "front", threads=1).encode(Preprocess(bundle.manifest.preprocess["front"])(cameras.pixels))
+    bundle = load_bundle(made.options.bundle, made.probe.rig)
+    wanted = bundle.encoder("front", threads=1).encode(Preprocess(bundle.manifest.preprocess["front"])(cameras.pixels))
     assert np.array_equal(messages.feature_of(message, "front", bundle.frame_id("front")), wanted)
     assert messages.to_ns(message.header.stamp) % PERIOD_NS == 0
 

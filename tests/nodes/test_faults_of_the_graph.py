@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.graph import Probe, Stack, assert_braked, hold_index, stack
 
+pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rclpy.exceptions import InvalidParameterValueException, ParameterImmutableE
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from tests.support.graph import SHIPPED_RIG, domain
+from tests.support.graph import SHIPPED_RIG, own_domain
 from xdistill_ros.nodes import health, pace
 from xdistill_ros.nodes.health import Health
 from xdistill_ros.nodes.lifecycle import GraphNode, SetupError
@@ -46,10 +45,11 @@ class ExampleNode(GraphNode):
 
 
 @pytest.fixture
-def ros() -> Iterator[None]:
-    os.environ["ROS_DOMAIN_ID"] = str(domain())
-    yield
-    rclpy.try_shutdown()
+def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with own_domain() as number:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        yield
+        rclpy.try_shutdown()
 
 
 def node(*parameters: str) -> ExampleNode:

@@ -14,6 +14,8 @@ from xdistill_ros.trials import read
 
 TASKS = ("move_cube", "drawer_open")
 
+pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

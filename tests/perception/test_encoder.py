@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_bundle import FEATURE_DIM, SIZE, encoder_graph
-from xdistill_ros.perception import Encoder, GraphError, GraphSession, Preprocess
+from xdistill_ros.perception import GraphError, GraphSession, Preprocess
 from xdistill_ros.perception.session import CPU, CUDA
 
 INPUT = {"image": (1, 3, SIZE[1], SIZE[0])}
@@ -23,7 +23,7 @@ def graph(tmp_path):
 def test_a_frame_becomes_one_feature(bundle):
     pixels = np.full((480, 640, 3), 128, np.uint8)
     tensor = Preprocess(bundle.manifest.preprocess["front"])(pixels)
-    feature = Encoder(bundle, "front", threads=1).encode(tensor)
+    feature = bundle.encoder("front", threads=1).encode(tensor)
     assert feature.shape == (FEATURE_DIM,)
     assert feature.dtype == np.float32
     assert np.isfinite(feature).all()
@@ -31,12 +31,12 @@ def test_a_frame_becomes_one_feature(bundle):
 
 def test_the_number_of_threads_does_not_change_the_feature(bundle):
     tensor = np.random.default_rng(0).standard_normal((1, 3, SIZE[1], SIZE[0]), dtype=np.float32)
-    one, two = (Encoder(bundle, "front", threads=threads).encode(tensor) for threads in (1, 2))
+    one, two = (bundle.encoder("front", threads=threads).encode(tensor) for threads in (1, 2))
     np.testing.assert_allclose(one, two, atol=1e-6)
 
 
 def test_a_tensor_of_another_shape_or_type_is_refused(bundle):
-    encoder = Encoder(bundle, "front", threads=1)
+    encoder = bundle.encoder("front", threads=1)
     with pytest.raises(ValueError, match=r"\(1, 3, 10, 10\), wanted float32 \(1, 3, 24, 32\)"):
         encoder.encode(np.zeros((1, 3, 10, 10), np.float32))
     with pytest.raises(ValueError, match="float64"):

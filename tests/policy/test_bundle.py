@@ -17,6 +17,7 @@ from tests.support.tiny_bundle import write_tiny_bundle
 from xdistill_ros.policy import bundle as bundle_module
 from xdistill_ros.policy import parity
 from xdistill_ros.policy.bundle import Bundle
+from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.manifest import BUNDLE_FILES, BundleError, Manifest, dump, parse
 
 
@@ -35,33 +36,33 @@ def replace_file(folder, name, content):
 
 
 def test_an_intact_bundle_loads_and_has_a_name_of_its_own(folder, rig, tmp_path):
-    bundle = Bundle.load(folder, rig)
-    other = Bundle.load(write_tiny_bundle(tmp_path / "models" / "other", rig, seed=1), rig)
+    bundle = load_bundle(folder, rig)
+    other = load_bundle(write_tiny_bundle(tmp_path / "models" / "other", rig, seed=1), rig)
     assert len(bundle.hash) == 12
     assert bundle.hash != other.hash
     assert bundle.frame_id("front") == f"front@{bundle.hash}"
 
 
 def test_bundles_share_an_encoder_by_its_hash(folder, rig, tmp_path):
-    other = Bundle.load(write_tiny_bundle(tmp_path / "models" / "other", rig, name="other"), rig)
-    bundle = Bundle.load(folder, rig)
+    other = load_bundle(write_tiny_bundle(tmp_path / "models" / "other", rig, name="other"), rig)
+    bundle = load_bundle(folder, rig)
     assert other.encoder_path == bundle.encoder_path
     assert bundle.encoder_path.name == f"{bundle.manifest.encoder.sha256[:16]}.onnx"
     assert len(list((tmp_path / "models" / "shared").iterdir())) == 1
 
 
 def test_an_encoder_in_the_bundles_own_folder_serves_too(folder, rig, tmp_path):
-    bundle = Bundle.load(folder, rig)
+    bundle = load_bundle(folder, rig)
     alone = tmp_path / "elsewhere" / "tiny"
     shutil.copytree(folder, alone)
     shutil.copy(bundle.encoder_path, alone)
-    assert Bundle.load(alone, rig).hash == bundle.hash
+    assert load_bundle(alone, rig).hash == bundle.hash
 
 
 def test_a_missing_encoder_is_named_with_the_places_looked_at(folder, rig, tmp_path):
     shutil.rmtree(tmp_path / "models" / "shared")
     with pytest.raises(BundleError, match=r"encoder [0-9a-f]{16}\.onnx is in neither .*shared"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 @pytest.mark.parametrize("name", [*BUNDLE_FILES, "encoder"])
@@ -71,39 +72,39 @@ def test_one_flipped_bit_in_any_file_is_noticed(folder, rig, name):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(BundleError, match=rf"{path.name}: SHA-256 is .* the manifest says .* copy the bundle anew"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 def test_a_flipped_byte_is_noticed_also_after_the_bundle_was_loaded_once(folder, rig):
-    Bundle.load(folder, rig)
+    load_bundle(folder, rig)
     path = folder / "step.onnx"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(BundleError, match="SHA-256"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 @pytest.mark.parametrize("name", BUNDLE_FILES)
 def test_a_missing_file_is_named(folder, rig, name):
     (folder / name).unlink()
     with pytest.raises(BundleError, match=f"{name}: cannot be read"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path, rig):
     with pytest.raises(BundleError, match=r"bundle\.yaml: cannot be read"):
-        Bundle.load(tmp_path, rig)
+        load_bundle(tmp_path, rig)
 
 
 def test_a_newer_format_says_so_before_anything_else(folder, rig):
     edit(folder, lambda d: d.update(format_version=2, something_new=1))
     with pytest.raises(BundleError, match="format_version is 2, this software reads up to 1; update"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 def test_a_bundle_of_another_rig_names_every_field_with_both_values(folder):
     other = sim_table(rate_hz=15.0, prediction_horizon=24)
     with pytest.raises(BundleError) as error:
-        Bundle.load(folder, other)
+        load_bundle(folder, other)
     message = str(error.value)
     assert "policy.rate_hz: the bundle was trained with 10.0, this rig has 15.0" in message
     assert "policy.prediction_horizon: the bundle was trained with 16, this rig has 24" in message
@@ -128,7 +129,7 @@ def test_a_bundle_of_another_rig_names_every_field_with_both_values(folder):
 def test_a_wrong_manifest_names_file_field_and_value(folder, rig, change, message):
     edit(folder, change)
     with pytest.raises(BundleError, match=message) as error:
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
     assert "bundle.yaml" in str(error.value)
 
 
@@ -159,7 +160,7 @@ def test_a_bundle_that_computes_something_else_is_refused(folder, rig, tmp_path)
     other = write_tiny_bundle(tmp_path / "models" / "other", rig, seed=1)
     replace_file(folder, "step.onnx", (other / "step.onnx").read_bytes())
     with pytest.raises(BundleError, match=r"actions differs from the reference by .* allowed is 1\.00e-04"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 def test_a_reference_that_lacks_an_output_is_refused(folder, rig):
@@ -168,7 +169,7 @@ def test_a_reference_that_lacks_an_output_is_refused(folder, rig):
     del arrays["actions"]
     replace_file(folder, "reference.npz", parity.pack(arrays))
     with pytest.raises(BundleError, match=r"reference\.npz: lacks 'actions'"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 @pytest.mark.parametrize(
@@ -178,40 +179,40 @@ def test_a_reference_that_lacks_an_output_is_refused(folder, rig):
 def test_an_unreadable_file_under_a_valid_checksum_is_refused_by_name(folder, rig, name, content):
     replace_file(folder, name, content)
     with pytest.raises(BundleError, match=name):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 def test_a_step_table_for_another_number_of_steps_is_refused(folder, rig):
     edit(folder, lambda d: d["schedule"].update(inference_steps=8))
     with pytest.raises(BundleError, match=r"step_film\.npy: float32 \(5, 8\), wanted float32 \(8, 8\)"):
-        Bundle.load(folder, rig)
+        load_bundle(folder, rig)
 
 
 def test_parity_is_checked_once_for_each_content(folder, rig, cache_home, monkeypatch):
     checks = []
     real = parity.check
     monkeypatch.setattr(parity, "check", lambda bundle: checks.append(bundle.hash) or real(bundle))
-    first = Bundle.load(folder, rig)
-    Bundle.load(folder, rig)
+    first = load_bundle(folder, rig)
+    load_bundle(folder, rig)
     assert checks == [first.hash]
     edit(folder, lambda d: d.update(task="drawer_open"))
-    second = Bundle.load(folder, rig)
+    second = load_bundle(folder, rig)
     assert checks == [first.hash, second.hash]
     assert len(list((cache_home / "xdistill_ros" / "parity").iterdir())) == 2
 
 
 def test_another_provider_or_version_of_onnx_runtime_is_checked_anew(folder, rig, cache_home, monkeypatch):
-    Bundle.load(folder, rig)
+    load_bundle(folder, rig)
     monkeypatch.setattr("onnxruntime.__version__", "99.0")
-    Bundle.load(folder, rig)
+    load_bundle(folder, rig)
     monkeypatch.setattr(parity, "preferred_provider", lambda: "CUDAExecutionProvider")
-    Bundle.load(folder, rig)
+    load_bundle(folder, rig)
     assert len(list((cache_home / "xdistill_ros" / "parity").iterdir())) == 3
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_not_the_start(folder, rig, cache_home, caplog):
     cache_home.write_text("a file where the folder should be")
-    Bundle.load(folder, rig)
+    load_bundle(folder, rig)
     assert "parity is checked at every start" in caplog.text
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.rigs import forward, sim_table
 from tests.support.tiny_bundle import FEATURE_DIM, PARTS
-from xdistill_ros.perception import Encoder, Preprocess
+from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy.observation import Observation, observe
 from xdistill_ros.policy.window import ObservationWindow
 from xdistill_ros.rig import Refusal
@@ -118,7 +118,7 @@ def test_from_pixels_to_the_observation_the_bits_are_the_same(bundle):
     recording = record(5, 1.0, lambda random: random.integers(0, 256, (480, 640, 3), dtype=np.uint8), loss=0.0)
 
     def encoders():
-        made = {name: (Preprocess(spec), Encoder(bundle, name, threads=1))
+        made = {name: (Preprocess(spec), bundle.encoder(name, threads=1))
                 for name, spec in bundle.manifest.preprocess.items()}  # fmt: skip
         return lambda name, pixels: made[name][1].encode(made[name][0](pixels))
 

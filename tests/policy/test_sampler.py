@@ -11,9 +11,9 @@ from tests.support.rigs import sim_table
 from tests.support.tiny_bundle import FEATURE_DIM, PARTS, make_networks, write_tiny_bundle
 from xdistill_ros.perception import GraphError
 from xdistill_ros.policy import actions as act
-from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.ddim import Schedule
+from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.observation import Observation
 from xdistill_ros.policy.sampler import Latency, Sampler, time_left_s, too_slow
 from xdistill_ros.rig import Reason
@@ -84,7 +84,7 @@ def test_warming_up_does_not_change_what_is_sampled(bundle):
 def test_the_whole_loop_is_diffusers_with_the_same_noise(rig, tmp_path, prediction_type, timestep_spacing):
     """Graphs, hoisted condition and numpy loop against torch's scheduler around the same networks."""
     schedule = Schedule(prediction_type=prediction_type, timestep_spacing=timestep_spacing, inference_steps=8)
-    bundle = Bundle.load(write_tiny_bundle(tmp_path / "m" / "b", rig, schedule=schedule, seed=3), rig)
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "m" / "b", rig, schedule=schedule, seed=3), rig)
     networks, seen = make_networks(rig, schedule, seed=3), observation()
     statistics = bundle.manifest.statistics
     film = networks.film(act.condition(seen.features, seen.proprio, statistics.proprio)[None])
@@ -157,7 +157,7 @@ def test_an_observation_with_nan_gives_a_chunk_of_nan_that_the_timeline_refuses(
 
 def test_joint_space_bundles_sample_joint_angles(tmp_path):
     rig = sim_table(action_space={"kind": "joint_position", "reference": "absolute"})
-    bundle = Bundle.load(write_tiny_bundle(tmp_path / "m" / "joints", rig), rig)
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "m" / "joints", rig), rig)
     committed = Chunk(0, STAMP + np.array([0, 100]) * MS, np.full((2, 7), 0.05))
     chunk = Sampler(bundle, seed=0, threads=1).sample(observation(), committed)
     assert chunk.actions.shape == (16, 7)

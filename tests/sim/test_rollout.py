@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_bundle import write_tiny_bundle
-from xdistill_ros.policy.bundle import Bundle
+from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.poses import pose_from_9d
 from xdistill_ros.sim import World, gallery
@@ -143,7 +143,7 @@ def test_it_works_through_a_joint_trajectory_controller_too(table_rig: Rig) -> N
 def test_a_bundle_is_flown_with_late_frames_and_late_chunks(table_rig: Rig, tmp_path: Path) -> None:
     """A policy of random weights: it does not succeed, but it proposes every horizon and the arm takes its chunks."""
     rig = table_rig.model_copy(update={"policy": table_rig.policy.model_copy(update={"merge": "rtc"})})
-    pilot = PolicyPilot(Bundle.load(write_tiny_bundle(tmp_path / "tiny", rig), rig), rig)
+    pilot = PolicyPilot(load_bundle(write_tiny_bundle(tmp_path / "tiny", rig), rig), rig)
     proposed: list[int] = []
     with World(rig, "move_cube") as world:
         pilot.begin(world, 0)

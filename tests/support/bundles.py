@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from xdistill_ros.policy.bundle import Bundle
+from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.rig import Rig
 
 from .rigs import sim_table
@@ -34,4 +35,4 @@ def folder(tmp_path: Path, rig: Rig) -> Path:
 
 @pytest.fixture
 def bundle(folder: Path, rig: Rig) -> Bundle:
-    return Bundle.load(folder, rig)
+    return load_bundle(folder, rig)

@@ -1,14 +1,16 @@
 """Real node processes and a probe that listens, calls and publishes beside them, for tests of the graph.
 
-Every stack has a ROS domain of its own, and what killed processes leave in /dev/shm is removed at its end.
+Every stack has a ROS domain of its own; what killed processes leave in /dev/shm is removed at its end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -35,7 +37,7 @@ from xdistill_ros.rig import Rig
 
 ROOT = Path(__file__).parents[2]
 SHIPPED_RIG = ROOT / "config" / "rigs" / "sim_table.yaml"
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -58,9 +60,32 @@ def write_gentle_bundle(folder: Path, rig: Rig, task: str = "move_cube", seed: i
     return write_tiny_bundle(folder, rig, name=task, seed=seed, task=task, statistics=statistics)
 
 
-def domain() -> int:
-    """A ROS domain id that no other test process on this machine is likely to use."""
-    return 60 + os.getpid() % 41
+@contextlib.contextmanager
+def own_domain() -> Iterator[int]:
+    """A ROS domain id that no other test process on this machine uses meanwhile."""
+    for number in range(60, 101):
+        with (Path(tempfile.gettempdir()) / f"xdistill_test_domain_{number}").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield number
+            return
+    raise RuntimeError("all ROS domain ids for tests, 60 to 100, are in use on this machine")
+
+
+def remove_orphans() -> None:
+    """Removes from /dev/shm what killed processes left. Fast DDS holds a lock on `<segment>_el` as long as a segment
+    is in use by anyone, so that another graph on this machine keeps its own.
+    """
+    for guard in _SHARED_MEMORY.glob("fastdds_[0-9a-f]*_el"):
+        try:
+            with guard.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                guard.with_name(guard.name.removesuffix("_el")).unlink(missing_ok=True)
+                guard.unlink(missing_ok=True)
+        except (BlockingIOError, FileNotFoundError):
+            continue
 
 
 class Processes:
@@ -271,10 +296,16 @@ def stack(folder: Path, *parts: graphs.GraphName, started: bool = True, **simula
     rig_path = write_rig(folder, **simulation)
     rig = rigs.load(rig_path)
     bundle = write_gentle_bundle(folder / "models" / "move_cube", rig)
-    options = graphs.Options(rig=rig_path, bundle=bundle, domain=domain())
+    with own_domain() as domain:
+        options = graphs.Options(rig=rig_path, bundle=bundle, domain=domain)
+        yield from _stack(folder, rig, parts, options, started)
+
+
+def _stack(
+    folder: Path, rig: Rig, parts: tuple[graphs.GraphName, ...], options: graphs.Options, started: bool
+) -> Iterator[Any]:
     made = [graphs.build(part, rig, options) for part in parts]
     graph = graphs.Graph(made[0].name, tuple(p for g in made for p in g.processes), made[0].environment)
-    there = set(_SHARED_MEMORY.glob("fastdds_*"))
     saved = {key: os.environ.get(key) for key in graph.environment}
     os.environ.update(graph.environment)
     processes = Processes(graph, folder)
@@ -288,8 +319,7 @@ def stack(folder: Path, *parts: graphs.GraphName, started: bool = True, **simula
         probe.close()
         for key, value in saved.items():
             os.environ.pop(key) if value is None else os.environ.update({key: value})
-        for left in set(_SHARED_MEMORY.glob("fastdds_*")) - there:
-            left.unlink(missing_ok=True)
+        remove_orphans()
 
 
 class Stack:

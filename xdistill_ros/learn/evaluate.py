@@ -19,7 +19,7 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 from xdistill_ros import rig
-from xdistill_ros.policy.bundle import Bundle
+from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.sim import CONDITIONS, World
 from xdistill_ros.sim.pilots import PolicyPilot
 from xdistill_ros.sim.rollout import rollout
@@ -42,7 +42,7 @@ def run(job: Job) -> list[dict[str, object]]:
     if min(job.seeds) < FIRST_SEED:
         raise ValueError(f"seed {min(job.seeds)} may have been trained on; trials use seeds from {FIRST_SEED} on")
     running = rig.load(job.rig)
-    bundle = Bundle.load(job.bundle, running)
+    bundle = load_bundle(job.bundle, running)
     records: list[dict[str, object]] = []
     with World(running, bundle.manifest.task, job.condition, job.seeds[0]) as world:
         pilot = PolicyPilot(bundle, running)

@@ -33,7 +33,7 @@ from .recipe import Recipe, fingerprint
 from .recording import Recording
 from .rounding import deployable, round_to_half
 from .teachers import Privileged
-from .train import Features, TaskData, fine_tune, new_head, train_head
+from .train import Course, Features, TaskData, fine_tune, new_head, train_heads
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Workshop:
 
     def path(self, stage: str, *decided_by: object) -> Path:
         """Where a stage keeps its result."""
-        return self.out / f"{stage}-{fingerprint(self.recipe.tasks, *decided_by)}"
+        return self.out / f"{stage}-{fingerprint(self.rig, self.recipe.tasks, *decided_by)}"
 
     # demonstrations and renderings
 
@@ -57,7 +57,7 @@ class Workshop:
     def recordings(self) -> dict[str, list[Recording]]:
         """The demonstrations of each task."""
         recipe = self.recipe
-        folder = self.out / f"demonstrations-{fingerprint(recipe.demonstrations, self.preprocess)}"
+        folder = self.out / f"demonstrations-{fingerprint(self.rig, recipe.demonstrations, self.preprocess)}"
         return {
             task: collect.demonstrations(self.rig, task, recipe.demonstrations, self.preprocess, folder)
             for task in recipe.tasks
@@ -79,7 +79,7 @@ class Workshop:
 
     @property
     def _renderings_folder(self) -> Path:
-        return self.out / f"renderings-{fingerprint(self.recipe.renderings, self.preprocess)}"
+        return self.out / f"renderings-{fingerprint(self.rig, self.recipe.renderings, self.preprocess)}"
 
     def render(self) -> None:
         """Makes what is missing of the distillation set."""
@@ -93,7 +93,7 @@ class Workshop:
     def distilled(self) -> Encoder:
         """The student after stage 1."""
         recipe = self.recipe
-        result = self.path("encoder", recipe.renderings, recipe.distil, recipe.feature).with_suffix(".pt")
+        result = self.path("encoder", recipe.renderings, recipe.distil).with_suffix(".pt")
         pixels, table = renderings.load(self._renderings_folder, self.rig, recipe.tasks)
         teacher = Privileged(table)
         spec = next(iter(self.preprocess.values()))
@@ -120,14 +120,16 @@ class Workshop:
         config = self.recipe.head
         cached = self.distilled_features
         heads = {task: new_head(self.data[task], cached[task], config) for task in self.recipe.tasks}
-        file = self.path("heads", self.recipe.model_copy(update={"fine_tune": None})).with_suffix(".pt")
+        recipe = self.recipe
+        decided_by = (recipe.demonstrations, recipe.renderings, recipe.distil, recipe.feature, recipe.proprio, config)
+        file = self.path("heads", *decided_by).with_suffix(".pt")
 
         def train() -> dict[str, Any]:
-            trained = {
-                task: train_head(head, self.data[task], cached[task], config, config.steps, config.learning_rate, task)
+            courses = {
+                task: Course(head, self.data[task], cached[task], config, config.steps, config.learning_rate, task)
                 for task, head in heads.items()
             }
-            return {task: head.state_dict() for task, head in trained.items()}
+            return {task: head.state_dict() for task, head in train_heads(courses).items()}
 
         for task, state in kept(file, train).items():
             heads[task].load_state_dict(state)
@@ -161,11 +163,14 @@ class Workshop:
         encoder, heads = self.tuned
         encoder = deployable(encoder)
         cached, config = self.features(encoder), self.recipe.head
-        for task, head in heads.items():
-            head.requires_grad_(True)
-            polished = train_head(
-                head, self.data[task], cached[task], config, config.polish_steps, config.polish_rate, f"{task}: polish"
+        courses = {
+            task: Course(
+                head.requires_grad_(True), self.data[task], cached[task], config, config.polish_steps,
+                config.polish_rate, f"{task}, polish",
             )
+            for task, head in heads.items()
+        }  # fmt: skip
+        for task, polished in train_heads(courses).items():
             round_to_half(polished)
             trained = Trained(
                 task, self.rig, self.preprocess, self.recipe.proprio, self.data[task].statistics, encoder, polished
@@ -179,7 +184,7 @@ class Workshop:
         demonstrations = self.recipe.demonstrations
         return {
             "command": "python -m xdistill_ros.learn.make_bundle",
-            "recipe": fingerprint(self.recipe),
+            "recipe": fingerprint(self.rig, self.recipe),
             "demonstrations": demonstrations.count,
             "demonstration_seeds": list(
                 range(demonstrations.first_seed, demonstrations.first_seed + demonstrations.count)

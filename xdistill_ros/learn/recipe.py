@@ -97,7 +97,14 @@ class Recipe(_Part):
         }  # fmt: skip
 
 
-def fingerprint(*parts: object) -> str:
-    """Short hash of configuration parts, by which a finished stage is found again."""
-    text = "|".join(part.model_dump_json() if isinstance(part, BaseModel) else repr(part) for part in parts)
+def fingerprint(rig: Rig, *parts: object) -> str:
+    """Short hash of the rig and of configuration parts, by which a finished stage is found again.
+
+    The rig counts whole: a camera that was moved makes every picture taken before it worthless. Only where its URDF
+    lies on this machine does not count.
+    """
+    portable = rig.model_copy(update={"arm": rig.arm.model_copy(update={"urdf": Path(rig.arm.urdf.name)})})
+    text = "|".join(
+        part.model_dump_json() if isinstance(part, BaseModel) else repr(part) for part in (portable, *parts)
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:10]

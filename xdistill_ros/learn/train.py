@@ -6,8 +6,11 @@ BatchNorm is never in training mode here: the distilled statistics are kept.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -94,6 +97,31 @@ def train_head(
     trained = average.network
     assert isinstance(trained, Head)
     return trained
+
+
+@dataclass(frozen=True)
+class Course:
+    """One head's training on cached features, to be run in a process of its own."""
+
+    head: Head
+    data: TaskData
+    cached: Features
+    config: HeadConfig
+    steps: int
+    rate: float
+    title: str
+
+    def run(self) -> Head:
+        """Trains with one thread: the convolutions are too short for more."""
+        torch.set_num_threads(1)
+        return train_head(self.head, self.data, self.cached, self.config, self.steps, self.rate, self.title)
+
+
+def train_heads(courses: Mapping[str, Course]) -> dict[str, Head]:
+    """Trains each task's head, as many at a time as there are cores."""
+    workers = min(len(courses), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return dict(zip(courses, pool.map(Course.run, courses.values()), strict=True))
 
 
 def fine_tune(

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from sensor_msgs.msg import Image
 
-from xdistill_ros.perception import Encoder, GraphError, Preprocess
-from xdistill_ros.policy.bundle import Bundle
+from xdistill_ros.perception import GraphError, Preprocess
+from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.manifest import BundleError
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline import StampedBuffer
@@ -39,11 +39,11 @@ class EncoderNode(GraphNode):
 
     def configure(self) -> None:
         """Loads and warms one session for each camera."""
-        bundle = Bundle.load(Path(self.value("bundle")), self.rig)
+        bundle = load_bundle(Path(self.value("bundle")), self.rig)
         self._features, self._arrivals = {}, {}
         self._preprocess = {name: Preprocess(bundle.manifest.preprocess[name]) for name in self.rig.cameras}
         self._encoders = {
-            name: Encoder(bundle, name, threads=self.value("threads"), require_provider=self.value("provider") or None)
+            name: bundle.encoder(name, threads=self.value("threads"), require_provider=self.value("provider") or None)
             for name in self.rig.cameras
         }
         self._frame_ids = {name: bundle.frame_id(name) for name in self.rig.cameras}

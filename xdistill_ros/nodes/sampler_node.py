@@ -18,6 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 from xdistill_ros.perception import GraphError
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.chunk import Chunk
+from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.manifest import BundleError
 from xdistill_ros.policy.sampler import Sampler, too_slow
 from xdistill_ros.policy.window import ObservationWindow
@@ -48,7 +49,7 @@ class SamplerNode(GraphNode):
         """Loads the bundle, measures it, and refuses when it is too slow for the rig's horizon."""
         from xdistill_ros.arm.kinematics import Kinematics  # pinocchio takes a while to import
 
-        bundle = Bundle.load(Path(self.value("bundle")), self.rig)
+        bundle = load_bundle(Path(self.value("bundle")), self.rig)
         self._sampler = Sampler(
             bundle,
             self.value("seed"),

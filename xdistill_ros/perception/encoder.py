@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .session import GraphSession
 
-if TYPE_CHECKING:
-    from xdistill_ros.policy.bundle import Bundle
-
 INPUT, OUTPUT = "image", "feature"
 
 
 class Encoder:
-    """The bundle's encoder for the images of one camera. Graph: `image` (1, 3, h, w) -> `feature` (1, F)."""
+    """A vision backbone for images of one size. Graph: `image` (1, 3, h, w) -> `feature` (1, F)."""
 
     def __init__(
-        self, bundle: Bundle, camera: str, *, threads: int, require_provider: str | None = None, exact: bool = False
+        self,
+        graph: Path,
+        image_size: tuple[int, int],
+        feature_dim: int,
+        *,
+        threads: int,
+        require_provider: str | None = None,
+        exact: bool = False,
     ) -> None:
-        """Opens and warms the session. Raises KeyError for an unknown camera, GraphError for a graph that misfits."""
-        manifest = bundle.manifest
-        width, height = manifest.preprocess[camera].output_size
+        """Opens and warms the session for images of (width, height) pixels. Raises GraphError for a misfit."""
+        width, height = image_size
         self._shape = (1, 3, height, width)
         self._session = GraphSession(
-            bundle.encoder_path,
+            graph,
             {INPUT: self._shape},
-            {OUTPUT: (1, manifest.encoder.feature_dim)},
+            {OUTPUT: (1, feature_dim)},
             threads=threads,
             require_provider=require_provider,
             exact=exact,

@@ -1,6 +1,7 @@
-"""A trained policy on disk, verified before anything runs: checksums, the rig, and once parity with its reference.
+"""A trained policy on disk: its files, its checksums, its encoder.
 
-Reading is here, and writing, so that the two cannot drift apart. Training writes through `write`.
+Reading is here, and writing, so that the two cannot drift apart. Training writes through `write`; what runs a policy
+takes it from `loading.load_bundle`, which also checks the rig and parity.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xdistill_ros.rig import Rig, differences
+from xdistill_ros.perception import Encoder
 
-from . import parity
 from .manifest import BUNDLE_FILES, FORMAT_VERSION, MANIFEST, BundleError, Manifest, dump, parse
 
 SHARED = "shared"
@@ -23,7 +23,7 @@ SHARED = "shared"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. `Bundle.load` makes one."""
+    """A bundle whose checksums hold. `loading.load_bundle` makes one that fits a rig, `Bundle.read` any."""
 
     path: Path
     """The bundle's folder."""
@@ -31,21 +31,6 @@ class Bundle:
     encoder_path: Path
     hash: str
     """Short content hash of manifest and files: names this very policy on topics and in results."""
-
-    @classmethod
-    def load(cls, path: Path | str, rig: Rig) -> Bundle:
-        """The bundle in folder `path`, if it is intact and fits the running `rig`. Raises BundleError otherwise.
-
-        The first load on a machine also runs it and compares with its reference outputs (some seconds); the result
-        is remembered by content in the user's cache folder.
-        """
-        bundle = cls.read(Path(path))
-        found = differences(bundle.manifest.rig, rig)
-        if found:
-            lines = "\n".join(f"{bundle.path}: {difference}" for difference in found)
-            raise BundleError(f"the bundle does not fit the rig {rig.name}:\n{lines}")
-        parity.check_once(bundle)
-        return bundle
 
     @classmethod
     def read(cls, path: Path) -> Bundle:
@@ -66,6 +51,20 @@ class Bundle:
     def frame_id(self, camera: str) -> str:
         """What the features of `camera` carry as `frame_id`, so that no other bundle takes them."""
         return f"{camera}@{self.hash}"
+
+    def encoder(
+        self, camera: str, *, threads: int, require_provider: str | None = None, exact: bool = False
+    ) -> Encoder:
+        """A session of the encoder for images of `camera`. Raises KeyError for an unknown one, GraphError."""
+        size = self.manifest.preprocess[camera].output_size
+        return Encoder(
+            self.encoder_path,
+            size,
+            self.manifest.encoder.feature_dim,
+            threads=threads,
+            require_provider=require_provider,
+            exact=exact,
+        )
 
 
 def write(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes) -> Path:

@@ -11,22 +11,20 @@ import io
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from xdistill_ros.perception import Encoder, GraphError, Preprocess
+from xdistill_ros.perception import GraphError, Preprocess
 from xdistill_ros.perception.session import preferred_provider
 
+from .bundle import Bundle
 from .manifest import REFERENCE, BundleError
 from .observation import Observation
 from .sampler import Sampler
-
-if TYPE_CHECKING:
-    from .bundle import Bundle
 
 Arrays = dict[str, NDArray[Any]]
 log = logging.getLogger(__name__)
@@ -53,7 +51,7 @@ def check(bundle: Bundle) -> dict[str, float]:
     try:
         for camera, spec in bundle.manifest.preprocess.items():
             tensor = Preprocess(spec)(np.asarray(reference[f"pixels.{camera}"], np.uint8))
-            feature = Encoder(bundle, camera, threads=1, exact=True).encode(tensor)
+            feature = bundle.encoder(camera, threads=1, exact=True).encode(tensor)
             worst[f"feature.{camera}"] = _compare(bundle, f"feature.{camera}", feature, reference, tolerances.feature)
         actions = _sampled(bundle, reference)
         worst["actions"] = _compare(bundle, "actions", actions, reference, tolerances.action)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +18,12 @@ from xdistill_ros.rig import Reason, Refusal, Rig
 from xdistill_ros.timeline import Grid
 
 from .actions import condition, from_network, to_network
+from .bundle import Bundle
 from .chunk import Chunk
 from .ddim import Ddim, Sample
 from .manifest import CONDITION_GRAPH, STEP_FILM, STEP_GRAPH
 from .observation import Observation
 from .prefix import committed_at
-
-if TYPE_CHECKING:
-    from .bundle import Bundle
 
 
 @dataclass(frozen=True)

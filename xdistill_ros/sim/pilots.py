@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from xdistill_ros.arm import Kinematics
-from xdistill_ros.perception import Encoder, Preprocess
+from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.chunk_timeline import Merge
@@ -88,7 +88,7 @@ class PolicyPilot:
         self._bundle, self._rig, self._threads = bundle, rig, threads
         manifest = bundle.manifest
         self._preprocess = {name: Preprocess(manifest.preprocess[name]) for name in rig.cameras}
-        self._encoders = {name: Encoder(bundle, name, threads=threads) for name in rig.cameras}
+        self._encoders = {name: bundle.encoder(name, threads=threads) for name in rig.cameras}
         self._window = ObservationWindow(manifest, rig, Kinematics(rig).forward)
         self._grid = Grid.of(rig)
         policy = rig.policy
