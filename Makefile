@@ -14,7 +14,9 @@ unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMP
 
 .PHONY: demo test lint bundle system clean
 
+# A fresh run each time; `xdistill up demo --output FOLDER` takes up the run in FOLDER instead.
 demo: $(VENV)/.demo
+	rm -rf outputs/demo
 	$(VENV)/bin/xdistill up demo
 
 test: $(VENV)/.test .venv-colcon/.ready
