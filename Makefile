@@ -10,11 +10,13 @@ TESTS ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq
 # ROS from a sourced installation would be mixed with the wheels of this environment.
-unexport PYTHONPATH AMENT_PREFIX_PATH
+unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .PHONY: demo test lint bundle system clean
 
+# A fresh run each time; `xdistill up demo --output FOLDER` takes up the run in FOLDER instead.
 demo: $(VENV)/.demo
+	rm -rf outputs/demo
 	$(VENV)/bin/xdistill up demo
 
 test: $(VENV)/.test .venv-colcon/.ready

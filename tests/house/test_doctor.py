@@ -59,6 +59,14 @@ def test_another_middleware_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert finding.remedy == "export RMW_IMPLEMENTATION=rmw_fastrtps_cpp"
 
 
+def test_a_library_that_pinocchio_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_KINEMATICS", "raise ImportError('libgomp.so.1: cannot open shared object file')")
+    finding = found("kinematics")
+    assert finding.state is State.MISSING
+    assert "libgomp.so.1" in finding.words
+    assert "libgomp1" in finding.remedy
+
+
 def test_a_simulator_that_cannot_draw_names_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_OPENGL", "raise SystemExit('no EGL')")
     finding = found("simulator")

@@ -38,6 +38,10 @@ for name in {MESSAGES!r}:
 from rclpy.utilities import get_rmw_implementation_identifier
 print(get_rmw_implementation_identifier(), "from", rclpy.__file__)
 """
+ASK_KINEMATICS = """
+import pinocchio, pink, ruckig
+print(pinocchio.__version__)
+"""
 ASK_OPENGL = """
 from xdistill_ros.sim import gl
 backend = gl.choose()
@@ -104,6 +108,7 @@ def examine() -> Iterator[Finding]:
     yield _ros()
     yield from _transport()
     yield _inference()
+    yield _kinematics()
     yield _opengl()
     yield _module("films of trials", "av", "pip install 'xdistill_ros[sim]'")
     yield _module("ros2 launch", "launch_ros", "comes with ROS by apt; without it, use xdistill up")
@@ -125,11 +130,11 @@ def examine_rig(path: Path) -> Iterator[Finding]:
     cameras = ", ".join(f"{name} {c.width_px}x{c.height_px} at {c.rate_hz:g} Hz" for name, c in rig.cameras.items())
     kind = "simulated" if rig.simulation else "real"
     yield Finding("rig", State.PRESENT, f"{rig.name}: {kind} {rig.arm.model}; {cameras}; domain {rig.ros_domain_id}")
-    from xdistill_ros.arm import Kinematics
-
     try:
+        from xdistill_ros.arm import Kinematics
+
         Kinematics(rig)
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         yield Finding("its URDF", State.MISSING, str(error), f"mend {rig.arm.urdf} or the names in {path}")
     else:
         yield Finding("its URDF", State.PRESENT, f"{rig.arm.urdf.name}: has every joint and {rig.arm.tcp_frame}")
@@ -179,6 +184,13 @@ def _inference() -> Finding:
         remedy = "pip uninstall both, then: pip install onnxruntime-gpu"
         return Finding("inference", State.OPTIONAL, f"{words}; the CPU and the GPU build overwrite each other", remedy)
     return Finding("inference", State.PRESENT, words)
+
+
+def _kinematics() -> Finding:
+    said, failed = _ask(ASK_KINEMATICS)
+    if failed:
+        return Finding("kinematics", State.MISSING, failed, "apt-get install -y libgomp1, or: pip install xdistill_ros")
+    return Finding("kinematics", State.PRESENT, f"pinocchio {said}, pink, ruckig")
 
 
 def _opengl() -> Finding:
