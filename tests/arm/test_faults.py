@@ -190,6 +190,7 @@ def test_a_ros_clock_that_stands_still_is_a_fault() -> None:
     bench.run(round(RIG.arm.safety.clock_stopped_s * 100) + 5)
     assert (bench.last.mode, bench.last.hold.reason) == (Mode.HOLD, Reason.CLOCK_STOPPED)
     assert_within_limits(RIG, bench.positions)
+    assert bench.controller.engage(True).reason is Reason.CLOCK_STOPPED, "consent would end again with the next tick"
     bench.clock_stands = False
     bench.run(10)
     assert bench.last.mode is Mode.HOLD

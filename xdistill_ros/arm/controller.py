@@ -83,6 +83,7 @@ class Controller:
         self._seeded = False
         self._now_ns = 0
         self._steady_s: float | None = None
+        self._fault: Hold | None = None
         self._wanting_s = 0.0
 
     # --- a person's doing -------------------------------------------------------------------------------------------
@@ -198,9 +199,10 @@ class Controller:
     # --- within the lock --------------------------------------------------------------------------------------------
 
     def _engage(self, mode: Mode) -> Refusal | None:
-        stale = self._states.check(self._now_ns)
-        if stale is not None:
-            return Refusal(stale.reason, stale.sentence)
+        # the last tick's fault counts too: while ROS time stands still, the newest state never grows old
+        fault = self._fault or self._states.check(self._now_ns)
+        if fault is not None:
+            return Refusal(fault.reason, fault.sentence)
         state = self._states.newest
         assert state is not None, "a state that is fresh has arrived"
         if not self._at_rest(state):
@@ -240,6 +242,7 @@ class Controller:
         if fault is not None and fault.reason is Reason.CLOCK_BACKWARDS:
             self._forget_time(now_ns)
         fault = fault or self._states.check(now_ns)
+        self._fault = fault
         if fault is not None:
             self._consent.end(fault)
         if self._motion.envelope.latched is not None:
