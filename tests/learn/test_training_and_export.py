@@ -22,7 +22,6 @@ from xdistill_ros.learn.recipe import FineTune, HeadConfig, Recipe, fingerprint
 from xdistill_ros.learn.rounding import deployable, round_to_half
 from xdistill_ros.learn.train import Course, TaskData, fine_tune, new_head, train_heads
 from xdistill_ros.learn.unet import UNetConfig
-from xdistill_ros.perception import Encoder as Session
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy import parity
 from xdistill_ros.policy.bundle import Bundle
@@ -116,7 +115,7 @@ def test_raw_pixels_give_the_same_feature_in_torch_and_in_the_bundle(exported):
     tensor = Preprocess(bundle.manifest.preprocess["front"])(pixels)
     with torch.no_grad():
         ours = trained.encoder(torch.from_numpy(tensor))[0].numpy()
-    np.testing.assert_allclose(Session(bundle, "front", threads=1).encode(tensor), ours, atol=1e-4)
+    np.testing.assert_allclose(bundle.encoder("front", threads=1).encode(tensor), ours, atol=1e-4)
 
 
 def test_a_changed_weight_is_noticed(exported, tmp_path):
