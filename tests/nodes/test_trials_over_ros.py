@@ -55,5 +55,5 @@ def test_a_run_swaps_bundles_between_tasks_and_is_taken_up_where_it_stopped(grap
 
 def test_a_condition_that_does_not_exist_ends_the_run_with_the_sentence(graph: Stack, tmp_path: Path) -> None:
     assert graph.processes.run(trial_node(graph, tmp_path, "underwater")) == 1
-    assert "underwater" in graph.processes.log("trial_node")
+    assert "'underwater' does not exist; there are id" in graph.processes.log("trial_node")
     assert read(tmp_path / "results.jsonl") == []

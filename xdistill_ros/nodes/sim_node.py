@@ -161,7 +161,7 @@ class SimNode(GraphNode):
                 world.time_ns = self._world.time_ns
                 world.reset(seed, condition)
                 self._world = world
-        except ValueError as error:  # no such task or condition: the old scene stays
+        except (ValueError, SetupError) as error:  # no such task or condition: the old scene stays
             response.message = str(error)
             return response
         self._announce()
