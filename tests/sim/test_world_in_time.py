@@ -76,12 +76,12 @@ def _lag_of_a_ramp(world: World, speed: float = 0.5) -> float:
     home = np.array(world.rig.arm.home_rad)
     names = world.rig.arm.joint_names
     for step in range(60):
-        angles = [*home, speed * 0.01 * step, 0, 0, 0, 0, 0]
+        angles = home + np.array([speed * 0.01 * step, 0, 0, 0, 0, 0])
         if isinstance(world.controller, ForwardPositionController):
             world.receive_joint_command(angles.tolist())
         else:
             velocity = [speed, 0, 0, 0, 0, 0]
-            brake = TrajectoryPoint(([*angles, speed * 0.02, 0, 0, 0, 0, 0]).tolist(), [0.0] * 6, 0.05)
+            brake = TrajectoryPoint((angles + np.array([speed * 0.02, 0, 0, 0, 0, 0])).tolist(), [0.0] * 6, 0.05)
             world.receive_joint_command(
                 Trajectory(NO_STAMP_NS, names, [TrajectoryPoint(angles.tolist(), velocity, 0.01), brake])
             )
