@@ -22,6 +22,9 @@ REACTION_NS = 200_000_000  # an object that is moved is followed this much later
 FOLLOW_RAD_S = 8.0  # by a critically damped motion of this frequency
 NOTICED_M = 0.006  # while the hand has not followed up to here, it does not reach on
 PATIENCE = 0.6  # share of the way to the object up to which it reaches on nevertheless
+# A reach sets out imprecisely and is corrected on the way, at a share of it (Meyer et al. 1988, Psychol. Rev. 95:340).
+MISJUDGED = np.array([0.018, 0.018, 0.0, 0.08])  # spread of the first aim's error: x, y, z in metres, yaw in radians
+CORRECTED = (0.25, 0.7)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ class Expert:
         curves[:, 2] = np.abs(curves[:, 2])  # over things, not into the table
         self._path = Path(world.table.tcp_pose(), world.rig.gripper.open_width_m, waypoints, curves)
         self._speed = float(rng.uniform(*SPEEDS))
-        self._mind = _Mind(-float(rng.uniform(0.0, 0.15)), self._look(), np.zeros(4))
+        self._error = MISJUDGED * rng.standard_normal(4).clip(-2, 2)
+        self._corrected_s = float(rng.uniform(*CORRECTED)) * min(self._path.commit_s, self._path.duration_s)
+        self._mind = _Mind(-float(rng.uniform(0.0, 0.15)), self._look() + self._error, np.zeros(4))
         self._seen: deque[tuple[int, Array]] = deque()
         self._last_ns = world.time_ns
 
@@ -55,7 +60,8 @@ class Expert:
         """TCP pose (4, 4) and gripper width (m) to command at `now_ns`, which must not go back."""
         elapsed_s = (now_ns - self._last_ns) * 1e-9
         self._last_ns = now_ns
-        self._seen.append((now_ns, self._look()))
+        misjudged = self._mind.clock_s < self._corrected_s
+        self._seen.append((now_ns, self._look() + self._error if misjudged else self._look()))
         while len(self._seen) > 1 and self._seen[1][0] <= now_ns - REACTION_NS:
             self._seen.popleft()
         self._mind = self._after(self._mind, elapsed_s)

@@ -20,6 +20,7 @@ DEPTH_M, WIDTH_M, HEIGHT_M, WALL_M = 0.12, 0.16, 0.115, 0.008
 PANEL_M = 0.012  # thickness of the door
 WIDEST_RAD = 1.9
 SHUT_RAD = 0.06
+PRESSED_RAD = -0.07  # how far beyond shut a hand aims, to feel the door stop
 HANDLE_M = 0.135  # distance of the handle from the hinge
 FINGERS_HALF_M = (0.010, 0.016)  # of the closed fingers, along the TCP's x and y
 SHUT_M = 0.0
@@ -79,11 +80,11 @@ class DoorClose(Task):
         opened = table.joint("door")
         radius, height = 0.098 + rng.uniform(-0.008, 0.008), 0.055 + rng.uniform(-0.005, 0.008)
         yaw, tempo = rng.normal(0, 0.04), 0.42 + 0.1 * rng.random()
-        clear = 0.03 + rng.uniform(-0.005, 0.015)
+        clear = 0.04 + rng.uniform(-0.005, 0.015)
         before = _touch_point(opened, radius, clear)
-        sweep = np.linspace(opened, -0.05, 6)[1:]
+        sweep = np.linspace(opened, PRESSED_RAD, 6)[1:]
         stroke = tempo * (0.6 + opened / 2)
-        end = _touch_point(-0.05, radius, 0.0)
+        end = _touch_point(PRESSED_RAD, radius, 0.0)
         return [
             Waypoint((*before, 0.17), SHUT_M, 1.4, yaw),
             Waypoint((*before, height), SHUT_M, 0.8, yaw, overlap=0.3),
@@ -92,6 +93,7 @@ class DoorClose(Task):
                 Waypoint((*_touch_point(angle, radius, 0.0), height), SHUT_M, stroke, yaw, overlap=0.5)
                 for angle in sweep
             ),
+            Waypoint((*end, height), SHUT_M, 0.3, yaw),
             Waypoint((end[0] + 0.06, end[1], height + 0.10), SHUT_M, 0.9, yaw),
         ]
 
