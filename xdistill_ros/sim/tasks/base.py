@@ -93,6 +93,7 @@ class Task(ABC):
 
 
 Vector = tuple[float, float, float]
+WALL_M = 0.008  # thickness of a piece of furniture's walls
 
 
 def add_box(body: mujoco.MjsBody, centre: Vector, half_size: Vector, material: str, mass: float = 0.2) -> None:
@@ -100,3 +101,24 @@ def add_box(body: mujoco.MjsBody, centre: Vector, half_size: Vector, material: s
     body.add_geom(
         type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=half_size, material=material, mass=mass, **WORLD_CONTACT
     )
+
+
+def add_carcass(body: mujoco.MjsBody, size: Vector, material: str) -> None:
+    """A box without a front. size: depth, width, height in metres; x out of the open front, its foot at the origin."""
+    depth, width, height = size
+    wall, half_depth, half_width = WALL_M / 2, depth / 2, width / 2
+    for centre, half in (
+        ((-half_depth, 0, wall), (half_depth, half_width, wall)),
+        ((-half_depth, 0, height - wall), (half_depth, half_width, wall)),
+        ((-half_depth, half_width - wall, height / 2), (half_depth, wall, height / 2)),
+        ((-half_depth, wall - half_width, height / 2), (half_depth, wall, height / 2)),
+        ((wall - depth, 0, height / 2), (wall, half_width, height / 2)),
+    ):
+        add_box(body, centre, half, material)
+
+
+def front_corners(pose: Array, size: Vector) -> tuple[Array, Array]:
+    """The upper corners (3,) of a carcass's front at `pose` (4, 4): at y > 0, then at y < 0."""
+    _, width, height = size
+    left, right = (pose @ [0.0, side * width / 2, height, 1.0] for side in (1, -1))
+    return left[:3], right[:3]

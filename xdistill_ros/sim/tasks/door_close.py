@@ -13,10 +13,10 @@ from ..frames import upright, yaw_of
 from ..looks import RGB
 from ..motion import Waypoint
 from ..table import Table
-from .base import Placement, Region, Task, add_box
+from .base import Placement, Region, Task, add_box, add_carcass, front_corners
 
 Array = NDArray[np.float64]
-DEPTH_M, WIDTH_M, HEIGHT_M, WALL_M = 0.12, 0.16, 0.115, 0.008
+SIZE_M = _, WIDTH_M, HEIGHT_M = 0.12, 0.16, 0.115
 PANEL_M = 0.012  # thickness of the door
 WIDEST_RAD = 1.9
 SHUT_RAD = 0.06
@@ -48,21 +48,13 @@ class DoorClose(Task):
 
     def build(self, spec: mujoco.MjSpec) -> None:
         cupboard = spec.worldbody.add_body(name="cupboard", mocap=True, pos=[0.4, 0, 0])
-        wall, half_depth, half_width = WALL_M / 2, DEPTH_M / 2, WIDTH_M / 2
-        for centre, half in (
-            ((-half_depth, 0, wall), (half_depth, half_width, wall)),
-            ((-half_depth, 0, HEIGHT_M - wall), (half_depth, half_width, wall)),
-            ((-half_depth, half_width - wall, HEIGHT_M / 2), (half_depth, wall, HEIGHT_M / 2)),
-            ((-half_depth, wall - half_width, HEIGHT_M / 2), (half_depth, wall, HEIGHT_M / 2)),
-            ((wall - DEPTH_M, 0, HEIGHT_M / 2), (wall, half_width, HEIGHT_M / 2)),
-        ):
-            add_box(cupboard, centre, half, "cupboard")
-        door = cupboard.add_body(name="door", pos=[0.001, half_width, 0])
+        add_carcass(cupboard, SIZE_M, "cupboard")
+        door = cupboard.add_body(name="door", pos=[0.001, WIDTH_M / 2, 0])
         door.add_joint(
             name="door", type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0, 0, 1], limited=True, range=[0, WIDEST_RAD],
             damping=0.03, frictionloss=0.02, armature=0.002,
         )  # fmt: skip
-        middle, half_height = HEIGHT_M / 2 + 0.002, HEIGHT_M / 2 - 0.004
+        middle, half_width, half_height = HEIGHT_M / 2 + 0.002, WIDTH_M / 2, HEIGHT_M / 2 - 0.004
         add_box(door, (PANEL_M / 2, -half_width, middle), (PANEL_M / 2, half_width - 0.001, half_height), "door", 0.15)
         add_box(door, (PANEL_M + 0.010, -HANDLE_M, 0.08), (0.010, 0.005, 0.016), "handle", 0.01)
         door.add_site(name="handle", pos=[PANEL_M + 0.010, -HANDLE_M, 0.08], size=[0.002] * 3, group=5)
@@ -104,12 +96,12 @@ class DoorClose(Task):
 
     def state(self, table: Table) -> dict[str, Array]:
         pose = table.body_pose("cupboard")
-        hinge, corner = (pose @ [0.0, side * WIDTH_M / 2, HEIGHT_M, 1.0] for side in (1, -1))
+        hinge, corner = front_corners(pose, SIZE_M)
         return {
             "point.door_edge": table.point("edge"),
             "point.handle": table.point("handle"),
-            "point.hinge": hinge[:3],
-            "point.corner": corner[:3],
+            "point.hinge": hinge,
+            "point.corner": corner,
             "yaw.cupboard": np.array([yaw_of(pose)]),
             "opening.door": np.array([table.joint("door")]),
         }

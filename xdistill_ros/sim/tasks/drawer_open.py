@@ -14,10 +14,10 @@ from ..frames import upright, yaw_of
 from ..looks import RGB
 from ..motion import Waypoint
 from ..table import Table
-from .base import Placement, Region, Task, add_box
+from .base import WALL_M, Placement, Region, Task, add_box, add_carcass, front_corners
 
 Array = NDArray[np.float64]
-DEPTH_M, WIDTH_M, HEIGHT_M, WALL_M = 0.14, 0.18, 0.11, 0.008
+SIZE_M = DEPTH_M, WIDTH_M, HEIGHT_M = 0.14, 0.18, 0.11
 TRAVEL_M = 0.13
 OPEN_ENOUGH_M = 0.085
 KNOB = (0.036, 0.0, 0.075)  # its centre before the shut drawer's front, in the cabinet's frame
@@ -47,15 +47,7 @@ class DrawerOpen(Task):
 
     def build(self, spec: mujoco.MjSpec) -> None:
         cabinet = spec.worldbody.add_body(name="cabinet", mocap=True, pos=[0.4, 0, 0])
-        wall, half_depth, half_width = WALL_M / 2, DEPTH_M / 2, WIDTH_M / 2
-        for centre, half in (
-            ((-half_depth, 0, wall), (half_depth, half_width, wall)),
-            ((-half_depth, 0, HEIGHT_M - wall), (half_depth, half_width, wall)),
-            ((-half_depth, half_width - wall, HEIGHT_M / 2), (half_depth, wall, HEIGHT_M / 2)),
-            ((-half_depth, wall - half_width, HEIGHT_M / 2), (half_depth, wall, HEIGHT_M / 2)),
-            ((wall - DEPTH_M, 0, HEIGHT_M / 2), (wall, half_width, HEIGHT_M / 2)),
-        ):
-            add_box(cabinet, centre, half, "cabinet")
+        add_carcass(cabinet, SIZE_M, "cabinet")
         drawer = cabinet.add_body(name="drawer")
         drawer.add_joint(
             name="drawer", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[1, 0, 0], limited=True, range=[0, TRAVEL_M],
@@ -108,11 +100,11 @@ class DrawerOpen(Task):
 
     def state(self, table: Table) -> dict[str, Array]:
         pose = table.body_pose("cabinet")
-        left, right = (pose @ [0.0, side * WIDTH_M / 2, HEIGHT_M, 1.0] for side in (1, -1))
+        left, right = front_corners(pose, SIZE_M)
         return {
             "point.knob": table.point("knob"),
-            "point.front_left": left[:3],
-            "point.front_right": right[:3],
+            "point.front_left": left,
+            "point.front_right": right,
             "yaw.cabinet": np.array([yaw_of(pose)]),
             "opening.drawer": np.array([table.joint("drawer")]),
         }
