@@ -21,9 +21,9 @@ SPEEDS = (0.85, 1.15)
 REACTION_NS = 200_000_000  # an object that is moved is followed this much later
 FOLLOW_RAD_S = 8.0  # by a critically damped motion of this frequency
 NOTICED_M = 0.006  # while the hand has not followed up to here, it does not reach on
-PATIENCE = 0.6  # share of the way to the object up to which it reaches on nevertheless
+PATIENCE = 0.6  # share of the way to the object up to which it reaches on nevertheless, and to which it draws back
 # A reach sets out imprecisely and is corrected on the way, at a share of it (Meyer et al. 1988, Psychol. Rev. 95:340).
-MISJUDGED = np.array([0.018, 0.018, 0.0, 0.08])  # spread of the first aim's error: x, y, z in metres, yaw in radians
+MISJUDGED = np.array([0.022, 0.022, 0.0, 0.08])  # spread of the first aim's error: x, y, z in metres, yaw in radians
 CORRECTED = (0.25, 0.7)
 
 
@@ -60,8 +60,9 @@ class Expert:
         """TCP pose (4, 4) and gripper width (m) to command at `now_ns`, which must not go back."""
         elapsed_s = (now_ns - self._last_ns) * 1e-9
         self._last_ns = now_ns
-        misjudged = self._mind.clock_s < self._corrected_s
-        self._seen.append((now_ns, self._look() + self._error if misjudged else self._look()))
+        if self._mind.clock_s >= self._corrected_s:
+            self._error = np.zeros(4)  # for good: drawing back does not bring it back
+        self._seen.append((now_ns, self._look() + self._error))
         while len(self._seen) > 1 and self._seen[1][0] <= now_ns - REACTION_NS:
             self._seen.popleft()
         self._mind = self._after(self._mind, elapsed_s)
@@ -98,5 +99,7 @@ class Expert:
         slope = mind.rate + FOLLOW_RAD_S * gap
         anchor = seen + (gap + slope * elapsed_s) * decay
         rate = (mind.rate - FOLLOW_RAD_S * slope * elapsed_s) * decay
-        waits = np.linalg.norm(gap[:3]) > NOTICED_M and mind.clock_s > PATIENCE * reached_for
-        return _Mind(mind.clock_s + (0.0 if waits else elapsed_s * self._speed), anchor, rate)
+        clock_s, late_s = mind.clock_s + elapsed_s * self._speed, PATIENCE * reached_for
+        if np.linalg.norm(gap[:3]) > NOTICED_M and mind.clock_s > late_s:
+            clock_s = max(mind.clock_s - elapsed_s * self._speed, late_s)
+        return _Mind(clock_s, anchor, rate)
