@@ -123,7 +123,7 @@ class Controller:
         return self._take_up(Mode.HOME, "going home")
 
     def release(self) -> Refusal | None:
-        """Opens the gripper where the arm stands, if engaged; then holds until engaged again.
+        """Opens the gripper where the arm stands, if engaged; holds once it is told the widest, until engaged again.
 
         What is in the hand falls, so it is a service of its own and never part of another.
         """
@@ -192,6 +192,12 @@ class Controller:
         """As of now."""
         with self._lock:
             return self._consent.mode
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why there is no consent, as of now; None while there is."""
+        with self._lock:
+            return self._consent.hold
 
     @property
     def interventions(self) -> dict[Reason, int]:

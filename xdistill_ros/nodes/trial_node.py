@@ -222,8 +222,9 @@ class TrialNode(GraphNode):
         if self._mode.startswith("stopped"):
             self._caller.trigger("/arm/reset")
             self._await(lambda: self._mode.startswith("hold"), "the arm is reset")
-        self._move("/arm/release", Reason.RELEASED)
         self._move("/arm/home", Reason.HOME_REACHED)
+        # last: whoever engages takes over the gripper's measured width, and it may still be on its way
+        self._move("/arm/release", Reason.RELEASED)
 
     def _move(self, service: str, done: Reason) -> None:
         """A motion of the bridge's own, which ends in a hold whose reason says that it is done."""

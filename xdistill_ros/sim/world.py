@@ -119,11 +119,11 @@ class World:
 
         A person does so at a real table, who takes the thing out of the hand before the arm goes home.
         """
-        self.table.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+        self.table.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
 
     def _set_scene(self) -> None:
         table, home = self.table, np.array(self.rig.arm.home_rad)
-        table.model.opt.disableflags &= ~mujoco.mjtDisableBit.mjDSBL_CONTACT
+        table.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
         mujoco.mj_resetData(table.model, table.data)
         self._width_m = self._wanted_width_m = self.rig.gripper.open_width_m
         table.set_arm(home, self._width_m)
