@@ -91,8 +91,8 @@ class TrialNode(GraphNode):
     def _connect(self) -> None:
         self._caller = Caller(self, _PATIENCE_S)
         self.when_released(self._caller.close)
-        self.subscribe(String, "/arm/mode", self._on_mode, self.qos.latched(), lost="arm_bridge_node")
-        self.subscribe(Bool, "/sim/success", self._on_success, self.qos.latched(), lost="sim_node")
+        self.subscribe(String, "/arm/mode", self._on_mode, self.qos.latched_of_living(), lost="arm_bridge_node")
+        self.subscribe(Bool, "/sim/success", self._on_success, self.qos.latched_of_living(), lost="sim_node")
         self.subscribe(DiagnosticArray, "/diagnostics", self._observed.update, qos.reports())
         self.subscribe(JointTrajectory, "/policy/action_chunk", self._film.on_chunk, self.qos.newest())
         self.subscribe(Image, f"/{self._film.camera}/color/image_raw", self._on_image, self.qos.newest())
