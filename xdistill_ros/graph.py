@@ -6,6 +6,7 @@ actions, and neither keeps a list of its own. Imports no ROS and starts nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ Value = bool | int | float | str
 GraphName = Literal["policy", "sim", "demo"]
 GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo")
 PACKAGE = "xdistill_ros"
+FAST_DDS_2 = ("humble", "iron", "jazzy")
 FIRST_TASK = "move_cube"
 DEMO_CONDITIONS = "id,position,colour,lighting,table,distractor,perturbation"
 
@@ -92,14 +94,23 @@ def environment(rig: Rig, domain: int | None = None) -> dict[str, str]:
     profile = str(resources.config("fastdds.xml"))
     return {
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
-        "FASTDDS_DEFAULT_PROFILES_FILE": profile,  # Fast DDS 3 (Kilted) and newer
-        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # Fast DDS 2 (Jazzy)
+        profile_variable(): profile,
         "ROS_DOMAIN_ID": str(rig.ros_domain_id if domain is None else domain),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         # each process has one loop; threads of BLAS would only spin on the cores that the others need
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+
+
+def profile_variable() -> str:
+    """The variable that names Fast DDS's profile to the ROS that is sourced, or to the wheels where none is.
+
+    Only one of the two: Fast DDS 2 knows nothing but FASTRTPS_..., and rmw_fastrtps over Fast DDS 3 (Kilted and newer,
+    and the wheels) warns in every process as soon as it sees that one, whether or not FASTDDS_... stands beside it.
+    """
+    old = os.environ.get("ROS_DISTRO") in FAST_DDS_2
+    return "FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def _filled(name: GraphName, options: Options) -> Options:

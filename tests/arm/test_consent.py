@@ -183,3 +183,58 @@ def test_teleop_follows_a_person_and_stops_when_the_dead_man_is_released() -> No
     bench.run(15)
     assert reason_of(bench) is Reason.DEAD_MAN
     assert bench.reach((0.0, 0.05, 0.0)).reason is Reason.NOT_ENGAGED
+
+
+def holding_bench() -> Bench:
+    """Engaged, on a motion whose gripper has closed to 40 mm."""
+    bench = Bench.engaged(RIG)
+    bench.run(1)
+    assert bench.reach((0.05, 0.03, -0.02), seconds=1.0) is None
+    bench.run(60)
+    assert bench.last.gripper_width_m == pytest.approx(0.04)
+    return bench
+
+
+def test_going_home_keeps_what_is_in_the_hand() -> None:
+    bench = holding_bench()
+    assert bench.controller.home() is None
+    assert reason_of_end(bench, Mode.HOME) is Reason.HOME_REACHED
+    assert {result.gripper_width_m for result in bench.results[-50:]} == {bench.last.gripper_width_m}
+    assert bench.last.gripper_width_m == pytest.approx(0.04)
+
+
+def test_releasing_opens_the_gripper_where_the_arm_has_come_to_rest_and_then_holds() -> None:
+    bench = holding_bench()
+    assert bench.controller.release() is None
+    began = len(bench.results)
+    assert reason_of_end(bench, Mode.RELEASE) is Reason.RELEASED
+    assert bench.last.gripper_width_m == RIG.gripper.open_width_m
+    widths = np.array([result.gripper_width_m for result in bench.results[began:]])
+    opening = began + int(np.argmax(widths > widths[0]))
+    stood = np.array([result.command.positions for result in bench.results[opening - 1 :]])
+    assert np.all(stood == stood[0]), "the gripper opens only while the arm stands"
+    step_m = RIG.gripper.speed_m_s / RIG.arm.interface.rate_hz
+    assert np.diff(widths).max() <= step_m + 1e-12
+    assert bench.reach((0.02, 0, 0)).reason is Reason.NOT_ENGAGED
+
+
+def test_releasing_needs_consent_and_ends_with_it() -> None:
+    bench = holding_bench()
+    bench.controller.release()
+    bench.run(30)
+    bench.controller.stop()
+    held = bench.run(1).gripper_width_m
+    assert held < RIG.gripper.open_width_m
+    assert bench.run(50).gripper_width_m == held
+    assert bench.controller.reset() is None
+    assert bench.controller.release().reason is Reason.NOT_ENGAGED
+
+
+def reason_of_end(bench: Bench, mode: Mode) -> Reason | None:
+    """Runs until `mode` has ended, five seconds at most."""
+    assert bench.run(1).mode is mode
+    for _ in range(500):
+        if bench.run(1).mode is not mode:
+            break
+    assert bench.last.mode is Mode.HOLD
+    return reason_of(bench)

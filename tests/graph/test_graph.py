@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -62,9 +64,22 @@ def test_the_environment_names_domain_profile_and_this_host_only() -> None:
     variables = graphs.build("sim", RIG, dataclasses.replace(OPTIONS, domain=77)).environment
     assert variables["ROS_DOMAIN_ID"] == "77"
     assert variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
-    for key in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
-        assert Path(variables[key]).is_file()
+    assert Path(variables[graphs.profile_variable()]).is_file()
     assert graphs.build("sim", RIG, OPTIONS).environment["ROS_DOMAIN_ID"] == str(RIG.ros_domain_id)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [("humble", "FASTRTPS"), ("jazzy", "FASTRTPS"), ("kilted", "FASTDDS"), ("rolling", "FASTDDS"), (None, "FASTDDS")],
+)
+def test_each_ros_is_told_of_the_profile_in_the_one_variable_that_it_reads(
+    distribution: str | None, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    if distribution:
+        monkeypatch.setenv("ROS_DISTRO", distribution)
+    variables = graphs.build("sim", RIG, OPTIONS).environment
+    assert [name for name in variables if name.endswith("_PROFILES_FILE")] == [f"{variable}_DEFAULT_PROFILES_FILE"]
 
 
 def test_the_shared_memory_segment_holds_the_images_in_flight() -> None:
@@ -194,3 +209,32 @@ def test_a_signal_ends_the_graph_in_order(tmp_path: Path) -> None:
 
     threading.Thread(target=interrupt, daemon=True).start()
     assert up.run(processes(lasting=str(lasting))) == 0
+
+
+KILLED = """
+import sys
+from xdistill_ros import graph
+from xdistill_ros.cli import up
+up.command = lambda process, _: [sys.executable, "-I", str(process.parameters["script"])]
+made = tuple(graph.Process(f"node{n}", {"script": script}) for n, script in enumerate(sys.argv[1:]))
+up.run(graph.Graph("sim", made, {}))
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_graph_does_not_outlive_the_command_that_was_killed(tmp_path: Path) -> None:
+    fifo = tmp_path / "lives"
+    os.mkfifo(fifo)
+    scripts = [tmp_path / name for name in ("calm.py", "talkative.py")]
+    lives = f"held = open({str(fifo)!r}, 'wb', buffering=0); held.write(b'.')"
+    scripts[0].write_text(f"import threading; {lives}; threading.Event().wait()")
+    scripts[1].write_text(f"import time; {lives}\nwhile True: print('talk', flush=True); time.sleep(0.01)")
+    command = [sys.executable, "-c", KILLED, *map(str, scripts)]
+    up_process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    with fifo.open("rb", buffering=0) as reader:
+        heard = b""
+        while len(heard) < len(scripts):
+            heard += reader.read(1)
+        up_process.kill()
+        up_process.wait()
+        assert reader.read(1) == b"", "the end of the stream: nobody who holds it lives any more"

@@ -46,6 +46,8 @@ def test_a_run_swaps_bundles_between_tasks_and_is_taken_up_where_it_stopped(grap
     assert measured[0] == "capture"
     assert measured[-1] == "exposure to command"
     assert (tmp_path / "results.html").is_file()
+    ended = [mode.partition(":")[0] for mode, _ in graph.probe.modes if "home_reached" in mode or "released" in mode]
+    assert ended == ["hold (home_reached", "hold (released"] * 2, "home, and an open hand, before each trial"
 
     assert graph.processes.run(trial_node(graph, tmp_path, "id,colour")) == 0, graph.processes.log("trial_node")
     second = read(tmp_path / "results.jsonl")

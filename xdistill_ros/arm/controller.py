@@ -119,12 +119,15 @@ class Controller:
             return refusal
 
     def home(self) -> Refusal | None:
-        """Goes home in joint space, if engaged; then holds until engaged again."""
-        with self._lock:
-            if not self._consent.engaged:
-                return Refusal(Reason.NOT_ENGAGED, "going home is motion: engage first")
-            self._consent.mode = Mode.HOME
-            return None
+        """Goes home in joint space, if engaged, keeping what is in the hand; then holds until engaged again."""
+        return self._take_up(Mode.HOME, "going home")
+
+    def release(self) -> Refusal | None:
+        """Opens the gripper where the arm stands, if engaged; holds once it is told the widest, until engaged again.
+
+        What is in the hand falls, so it is a service of its own and never part of another.
+        """
+        return self._take_up(Mode.RELEASE, "opening the gripper")
 
     def fault(self, hold: Hold) -> None:
         """A fault found elsewhere (a peer died): ends consent."""
@@ -191,6 +194,12 @@ class Controller:
             return self._consent.mode
 
     @property
+    def hold(self) -> Hold | None:
+        """Why there is no consent, as of now; None while there is."""
+        with self._lock:
+            return self._consent.hold
+
+    @property
     def interventions(self) -> dict[Reason, int]:
         """How often the envelope intervened, by reason."""
         with self._lock:
@@ -212,6 +221,14 @@ class Controller:
         if refusal is None:
             self._start(state)
         return refusal
+
+    def _take_up(self, mode: Mode, what: str) -> Refusal | None:
+        """Another way of moving under the consent that is in force."""
+        with self._lock:
+            if not self._consent.engaged:
+                return Refusal(Reason.NOT_ENGAGED, f"{what} is motion: engage first")
+            self._consent.mode = mode
+            return None
 
     def _at_rest(self, state: ArmState) -> bool:
         """Whether neither the measured arm nor the set-point moves."""
@@ -261,8 +278,7 @@ class Controller:
         checked, hold = self._command(target, time_ns)
         self._count_wanting(hold)
         followed = target if isinstance(target, Target) and hold is None else None
-        width = self._gripper.step(followed.gripper_width_m) if followed else self._gripper.width_m
-        assert width is not None, "the gripper was seeded with the arm"
+        width = self._width(followed)
         pose = self._motion.kinematics.forward(checked.command.positions)
         chunk_ns = followed.chunk_ns if followed and self._consent.mode is Mode.POLICY else NO_CHUNK
         self._record.executed(time_ns, pose, checked.command.positions, width, chunk_ns)
@@ -277,8 +293,19 @@ class Controller:
             tcp_pose=pose,
         )
 
+    def _width(self, followed: Target | None) -> float:
+        """One tick of the gripper: after the target, or open when that was asked for, else as it is."""
+        if followed is not None:
+            self._gripper.step(followed.gripper_width_m)
+        elif self._consent.mode is Mode.RELEASE and self._motion.envelope.at_rest:
+            self._gripper.open()
+            if self._gripper.is_open:
+                self._consent.end(Hold(Reason.RELEASED, "the gripper is open; engage to go on"))
+        assert self._gripper.width_m is not None, "the gripper was seeded with the arm"
+        return self._gripper.width_m
+
     def _target(self, time_ns: int, steady_s: float) -> Target | Hold | None:
-        """What is to be followed; a Hold when it is missing; None when going home."""
+        """What is to be followed; a Hold when there is nothing; None when going home."""
         match self._consent.mode:
             case Mode.POLICY:
                 return self._policy.target(time_ns)
@@ -286,6 +313,8 @@ class Controller:
                 return self._person.target(steady_s)
             case Mode.HOME:
                 return None
+            case Mode.RELEASE:
+                return Hold(Reason.RELEASING, "the arm stands while the gripper opens")
             case Mode.HOLD | Mode.STOPPED:
                 assert self._consent.hold is not None, "a mode that holds has its reason"
                 return self._consent.hold
@@ -303,7 +332,7 @@ class Controller:
 
     def _count_wanting(self, hold: Hold | None) -> None:
         """Consent lapses when there was nothing to follow for too long; waiting for the first chunk is not that."""
-        if hold is None or not self._consent.engaged:
+        if hold is None or not self._consent.engaged or self._consent.mode is Mode.RELEASE:
             self._wanting_s = 0.0
             return
         if hold.reason is Reason.WAITING_FOR_DATA:

@@ -1,6 +1,7 @@
 """The commanded opening width: rate-limited and within the gripper's range.
 
-While the arm holds, the last width stays commanded, so that a grasp is not dropped.
+While the arm holds, the last width stays commanded, so that a grasp is not dropped: only a policy, a person who moves
+the arm, or one who asks for it opens the hand.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ class GripperRate:
     def seed(self, width_m: float) -> None:
         """Starts at the measured opening."""
         self.width_m = self._clip(width_m) if math.isfinite(width_m) else self._range[1]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the widest opening is commanded."""
+        return self.width_m == self._range[1]
+
+    def open(self) -> float | None:
+        """One tick towards the widest opening."""
+        return self.step(self._range[1])
 
     def step(self, wish_m: float) -> float | None:
         """One tick towards `wish_m`; what is not finite changes nothing."""

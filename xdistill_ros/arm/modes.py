@@ -18,10 +18,11 @@ class Mode(StrEnum):
     POLICY = "policy"
     TELEOP = "teleop"
     HOME = "home"
+    RELEASE = "release"
     STOPPED = "stopped"
 
 
-MOVING = (Mode.POLICY, Mode.TELEOP, Mode.HOME)
+MOVING = (Mode.POLICY, Mode.TELEOP, Mode.HOME, Mode.RELEASE)
 
 
 class Consent:

@@ -19,12 +19,12 @@ from enum import Enum
 from pathlib import Path
 
 from xdistill_ros import resources
+from xdistill_ros.graph import profile_variable
 
 MESSAGES = (
     "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs", "rosgraph_msgs", "sensor_msgs",
     "std_msgs", "std_srvs", "trajectory_msgs",
 )  # fmt: skip
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 ROS_REMEDY = "install ROS 2 by apt and source its setup.bash, or: pip install 'xdistill_ros[ros]'"
 GL_REMEDY = "apt-get install -y libegl1 libgl1 libgl1-mesa-dri"
 # One graph's processes share segments of 32 MiB each; recordings and videos want room.
@@ -163,10 +163,10 @@ def _transport() -> Iterator[Finding]:
     profile = resources.share() / "config" / "fastdds.xml"
     if not profile.is_file():
         yield Finding("Fast DDS profile", State.MISSING, f"no {profile}", "install the package again")
-    elif all(os.environ.get(variable) == str(profile) for variable in PROFILE_VARIABLES):
+    elif os.environ.get(profile_variable()) == str(profile):
         yield Finding("Fast DDS profile", State.PRESENT, str(profile))
     else:
-        export = "export " + " ".join(f"{variable}={profile}" for variable in PROFILE_VARIABLES)
+        export = f"export {profile_variable()}={profile}"
         words = f"{profile}; graphs set it, this shell does not: without it your own tools lose images"
         yield Finding("Fast DDS profile", State.PRESENT, words, export)
     yield _space("shared memory", Path("/dev/shm"), SHARED_MEMORY_MB, "in a container: --shm-size=1g")

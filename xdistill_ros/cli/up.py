@@ -6,6 +6,7 @@ none is stopped because another ended. Holds no list of nodes: that is `graph.py
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import threading
 import time
 import xmlrpc.client
 from configparser import RawConfigParser
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +26,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from xdistill_ros.graph import PACKAGE, Graph, Process
 
 _POLL_S = 0.5
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OVER = ("EXITED", "FATAL")
 
 
@@ -83,7 +86,13 @@ def run(graph: Graph) -> int:
             configuration(graph, folder).write(file)
         line = [sys.executable, "-m", "supervisor.supervisord", "-n", "-s", "-c", str(settings)]
         # a session of its own: Ctrl-C in the terminal reaches only this process, which ends the graph in order
-        supervisord = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        supervisord = subprocess.Popen(
+            line,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=partial(_end_with_parent, ctypes.CDLL(None), os.getpid()),
+        )
         assert supervisord.stdout is not None
         relay = threading.Thread(target=_relay, args=(supervisord.stdout,), daemon=True)
         relay.start()
@@ -97,6 +106,13 @@ def run(graph: Graph) -> int:
             supervisord.wait()
             relay.join()
         return status
+
+
+def _end_with_parent(libc: ctypes.CDLL, parent: int) -> None:
+    """In the child: SIGTERM when the parent dies, for one that is killed by SIGKILL cannot end its graph (prctl(2))."""
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before the call above
+        os._exit(1)
 
 
 def _interrupt(*_: object) -> None:

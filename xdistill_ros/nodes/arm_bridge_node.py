@@ -63,6 +63,7 @@ class ArmBridgeNode(GraphNode):
         self.serve(Trigger, "/arm/stop", self._on_stop)
         self.serve(Trigger, "/arm/reset", self._on_reset)
         self.serve(Trigger, "/arm/home", self._on_home)
+        self.serve(Trigger, "/arm/release", self._on_release)
         self.every(1.0 / self.rig.policy.rate_hz, self._say_commanded, steady=True)
         self.every(_WATCH_S, self._watch, steady=True)
         self.get_logger().info(f"when commands cease: {self.rig.arm.interface.on_silence}")
@@ -212,6 +213,9 @@ class ArmBridgeNode(GraphNode):
 
     def _on_home(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answer(response, self._controller.home())
+
+    def _on_release(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return _answer(response, self._controller.release())
 
 
 def _answer(response: Any, refusal: Refusal | None) -> Any:

@@ -18,6 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 from xdistill_ros.perception import GraphError
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.chunk import Chunk
+from xdistill_ros.policy.chunk_checks import check_committed
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.manifest import BundleError
 from xdistill_ros.policy.sampler import Sampler, too_slow
@@ -127,8 +128,15 @@ class SamplerNode(GraphNode):
             self.accept("/joint_states")
 
     def _on_commanded(self, message: JointTrajectory) -> None:
+        """Refused, nothing is held fixed: the next chunk is sampled as the first one is."""
         commanded = messages.chunk_of(message, self.rig.channels)
-        self._committed = None if isinstance(commanded, Refusal) else commanded
+        refusal = commanded if isinstance(commanded, Refusal) else check_committed(self.rig, commanded)
+        if refusal is not None:
+            self._committed = None
+            self.refuse(refusal, "/arm/commanded")
+            return
+        self._committed = commanded
+        self.accept("/arm/commanded")
 
     def _propose(self) -> None:
         began_s = time.monotonic()

@@ -1,5 +1,5 @@
 """The simulated table as a node, standing exactly where the hardware would: cameras, joint states, the arm's own
-command topics; and what only a simulation has: /clock, reset and success.
+command topics; and what only a simulation has: /clock, success, and a table that clears and sets itself.
 
 Three threads. The world's steps through time and publishes clock and states; the renderer's owns the OpenGL context,
 draws and publishes the frames; the executor's takes commands and services. A world that must wait for the renderer
@@ -68,6 +68,7 @@ class SimNode(GraphNode):
         else:
             self.subscribe(JointTrajectory, arm.topic, self._on_trajectory, self.qos.command())
         self.subscribe(Float64MultiArray, self.rig.gripper.topic, self._on_gripper, self.qos.command())
+        self.serve(Trigger, "/sim/clear", self._on_clear)
         self.serve(Trigger, "/sim/reset", self._on_reset)
         self._announce()
 
@@ -151,6 +152,12 @@ class SimNode(GraphNode):
         if len(message.data) == 1:
             with self._lock:
                 self._world.receive_gripper(message.data[0])
+
+    def _on_clear(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            self._world.clear()
+        response.success = True
+        return response
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed, condition = self.value("seed"), self.value("condition")

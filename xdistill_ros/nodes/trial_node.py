@@ -91,8 +91,8 @@ class TrialNode(GraphNode):
     def _connect(self) -> None:
         self._caller = Caller(self, _PATIENCE_S)
         self.when_released(self._caller.close)
-        self.subscribe(String, "/arm/mode", self._on_mode, self.qos.latched(), lost="arm_bridge_node")
-        self.subscribe(Bool, "/sim/success", self._on_success, self.qos.latched(), lost="sim_node")
+        self.subscribe(String, "/arm/mode", self._on_mode, self.qos.latched_of_living(), lost="arm_bridge_node")
+        self.subscribe(Bool, "/sim/success", self._on_success, self.qos.latched_of_living(), lost="sim_node")
         self.subscribe(DiagnosticArray, "/diagnostics", self._observed.update, qos.reports())
         self.subscribe(JointTrajectory, "/policy/action_chunk", self._film.on_chunk, self.qos.newest())
         self.subscribe(Image, f"/{self._film.camera}/color/image_raw", self._on_image, self.qos.newest())
@@ -210,19 +210,30 @@ class TrialNode(GraphNode):
                 self._caller.configure_anew(node)
 
     def _go_home(self) -> None:
-        """Home, so that the reset, which puts the arm there, is no jump. Before the first engagement it is there."""
+        """Home with an open hand, as the reset will put the arm, so that the reset is no jump.
+
+        The table is cleared first: a hand that still holds the drawer's knob, or an arm that leans on something,
+        would fight it all the way and be stopped for not following.
+        """
         self._await(lambda: bool(self._mode), "the bridge says its mode")
         self._caller.switch("/arm/engage", False)
         self._await(lambda: self._mode.startswith(_AT_REST), "the arm holds")
+        self._caller.trigger("/sim/clear")
         if self._mode.startswith("stopped"):
             self._caller.trigger("/arm/reset")
             self._await(lambda: self._mode.startswith("hold"), "the arm is reset")
+        self._move("/arm/home", Reason.HOME_REACHED)
+        # last: whoever engages takes over the gripper's measured width, and it may still be on its way
+        self._move("/arm/release", Reason.RELEASED)
+
+    def _move(self, service: str, done: Reason) -> None:
+        """A motion of the bridge's own, which ends in a hold whose reason says that it is done."""
         self._engage()
         heard = self._modes_heard
-        self._caller.trigger("/arm/home")
-        self._await(lambda: self._modes_heard > heard and self._mode.startswith(_AT_REST), "the arm has gone home")
-        if Reason.HOME_REACHED.value not in self._mode:
-            raise InterruptedTrialError(f"the arm did not reach home: {self._mode}")
+        self._caller.trigger(service)
+        self._await(lambda: self._modes_heard > heard and self._mode.startswith(_AT_REST), f"{service} has ended")
+        if not self._mode.startswith(f"hold ({done.value}"):
+            raise InterruptedTrialError(f"{service} did not reach its end: {self._mode}")
 
     def _engage(self) -> None:
         """Engages as soon as the arm has come to rest; returns when the mode that follows has been heard."""

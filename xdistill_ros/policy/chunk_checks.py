@@ -40,6 +40,14 @@ def check_chunk(rig: Rig, chunk: Chunk, now_ns: int) -> Refusal | None:
     )
 
 
+def check_committed(rig: Rig, committed: Chunk) -> Refusal | None:
+    """Why the executed and committed actions, as the bridge says them, cannot be held fixed; None when they can.
+
+    They may be a single one, of any age and long before the observation: only their values and order matter here.
+    """
+    return _check_values(rig, committed) or _check_order(committed)
+
+
 def check_jump(rig: Rig, due: Target, commanded: Commanded) -> Refusal | None:
     """Why the action due now is too far from where the arm is commanded to be; None when it is near."""
     safety = rig.arm.safety
@@ -87,9 +95,9 @@ def _check_values(rig: Rig, chunk: Chunk) -> Refusal | None:
 def _check_times(rig: Rig, chunk: Chunk) -> Refusal | None:
     if chunk.times_ns.dtype != np.int64:
         return Refusal(Reason.CHUNK_TIMES, f"times are {chunk.times_ns.dtype}, they are int64 nanoseconds")
-    if np.any(np.diff(chunk.times_ns) <= 0):
-        step = int(np.argmax(np.diff(chunk.times_ns) <= 0)) + 1
-        return Refusal(Reason.CHUNK_TIMES, f"the time of action {step} is not after the one before it")
+    disorder = _check_order(chunk)
+    if disorder is not None:
+        return disorder
     longest_s = 2.0 * rig.policy.prediction_horizon / rig.policy.rate_hz
     span_s = (int(chunk.times_ns[-1]) - chunk.observation_ns) / SECOND_NS
     start_s = (int(chunk.times_ns[0]) - chunk.observation_ns) / SECOND_NS
@@ -97,6 +105,14 @@ def _check_times(rig: Rig, chunk: Chunk) -> Refusal | None:
         sentence = f"actions from {start_s:.3f} s to {span_s:.3f} s after the observation, limit {longest_s:.1f} s"
         return Refusal(Reason.CHUNK_TIMES, sentence)
     return None
+
+
+def _check_order(chunk: Chunk) -> Refusal | None:
+    late = np.diff(chunk.times_ns) <= 0
+    if not late.any():
+        return None
+    step = int(np.argmax(late)) + 1
+    return Refusal(Reason.CHUNK_TIMES, f"the time of action {step} is not after the one before it")
 
 
 def _check_age(rig: Rig, chunk: Chunk, now_ns: int) -> Refusal | None:

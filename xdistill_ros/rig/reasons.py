@@ -22,6 +22,8 @@ class Reason(StrEnum):
     DEAD_MAN = "dead_man"
     ARM_MOVING = "arm_moving"
     HOME_REACHED = "home_reached"
+    RELEASING = "releasing"
+    RELEASED = "released"
     # observation
     WAITING_FOR_DATA = "waiting_for_data"
     STALE_IMAGE = "stale_image"

@@ -114,8 +114,16 @@ class World:
         }
         self._expose()
 
+    def clear(self) -> None:
+        """Nothing touches anything until the next reset: the hand is free, and nothing is in the arm's way.
+
+        A person does so at a real table, who takes the thing out of the hand before the arm goes home.
+        """
+        self.table.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+
     def _set_scene(self) -> None:
         table, home = self.table, np.array(self.rig.arm.home_rad)
+        table.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
         mujoco.mj_resetData(table.model, table.data)
         self._width_m = self._wanted_width_m = self.rig.gripper.open_width_m
         table.set_arm(home, self._width_m)
