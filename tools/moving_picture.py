@@ -1,0 +1,65 @@
+"""The README's moving picture, from the videos of trials: `python tools/moving_picture.py outputs/demo out.webp`.
+
+A row of trials in distribution, and one out of distribution, each from its start; a tile that is over keeps its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+TASKS = ("move_cube", "drawer_open", "door_close")
+ROWS = (("id", "id", "id"), ("perturbation", "colour", "distractor"))
+RATE_HZ = 8
+WIDTH_PX = 300
+QUALITY = 55
+MARGIN_PX = 3
+
+
+def tiles(video: Path) -> list[Pixels]:
+    """Frames (h, WIDTH_PX, 3) BGR at RATE_HZ."""
+    taken: list[Pixels] = []
+    with av.open(str(video)) as container:
+        for frame in container.decode(video=0):
+            assert frame.time is not None, "a film's frames have their times"
+            while len(taken) <= frame.time * RATE_HZ:
+                pixels = frame.to_ndarray(format="bgr24")
+                height = round(WIDTH_PX * pixels.shape[0] / pixels.shape[1])
+                small = cv2.resize(pixels, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+                edge = cv2.copyMakeBorder(small, *[MARGIN_PX] * 4, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+                taken.append(np.asarray(edge, np.uint8))
+    return taken
+
+
+def picture(videos: Path) -> list[Pixels]:
+    """All frames of the whole picture."""
+    grid = [
+        [tiles(videos / f"{task}_{condition}.mp4") for task, condition in zip(TASKS, row, strict=True)] for row in ROWS
+    ]
+    length = max(len(film) for row in grid for film in row)
+    return [
+        np.vstack([np.hstack([film[min(index, len(film) - 1)] for film in row]) for row in grid])
+        for index in range(length)
+    ]
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a run of trials, with its videos/")
+    parser.add_argument("picture", type=Path, help="animated WebP to write")
+    arguments = parser.parse_args()
+    animation = cv2.Animation()
+    animation.frames = picture(arguments.run / "videos")
+    animation.durations = np.full(len(animation.frames), round(1000 / RATE_HZ), np.int32)
+    cv2.imwriteanimation(str(arguments.picture), animation, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+
+
+if __name__ == "__main__":
+    main()
