@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.arm_bench import GRID_NS, Bench, chunk_of, load_rig
 from xdistill_ros.arm import Controller
-from xdistill_ros.arm.record import NO_CHUNK
+from xdistill_ros.arm.record import NO_CHUNK, ExecutionRecord
+from xdistill_ros.policy.chunk import Target
 from xdistill_ros.rig import poses
 
 RIG = load_rig()
@@ -79,3 +80,14 @@ def test_engaging_again_starts_the_record_anew() -> None:
     bench.run(20)
     bench.controller.engage(True)
     assert bench.controller.commanded(bench.now_ns).executed == 0
+
+
+def test_times_increase_also_where_the_clock_stands_still_or_is_behind_control_time() -> None:
+    record, pose = ExecutionRecord(RIG), np.eye(4)
+    for width_m in (0.01, 0.02, 0.03):
+        record.executed(5 * GRID_NS, pose, np.zeros(6), width_m, NO_CHUNK)
+    targets = [Target(n * GRID_NS, 0.04, 0, pose=pose) for n in (5, 6)]
+    commanded = record.actions(targets)
+    assert commanded.times_ns.tolist() == [5 * GRID_NS, 6 * GRID_NS]
+    assert commanded.actions[:, 9].tolist() == [0.03, 0.04], "the newest command for a time, then what is committed"
+    assert commanded.executed == 1

@@ -67,12 +67,18 @@ class ExecutionRecord:
         before = self._last if self._last is not None and self._last.time_ns < time_ns else tick
         grid_ns = time_ns - time_ns % self.period_ns
         if grid_ns == time_ns or before.time_ns < grid_ns:
+            if self._rows and self._rows[-1][0] == grid_ns:
+                self._rows.pop()  # time stands still, and this tick is the newer command for it
             self._rows.append((grid_ns, self._between(before, tick, grid_ns), chunk_ns))
         self._last = tick
 
     def actions(self, committed: list[Target]) -> CommandedActions:
-        """What was executed, followed by the targets that are `committed`."""
-        rows = [*self._rows, *((target.time_ns, self._row(target), target.chunk_ns) for target in committed)]
+        """What was executed, followed by the targets that are `committed` for later: control time may be ahead of
+        the clock that these were taken by.
+        """
+        until_ns = self._rows[-1][0] if self._rows else 0
+        later = [target for target in committed if target.time_ns > until_ns]
+        rows = [*self._rows, *((target.time_ns, self._row(target), target.chunk_ns) for target in later)]
         return CommandedActions(
             times_ns=np.array([row[0] for row in rows], dtype=np.int64),
             actions=np.array([row[1] for row in rows]).reshape(len(rows), self._channels),
