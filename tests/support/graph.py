@@ -51,12 +51,17 @@ def write_rig(folder: Path, **simulation: object) -> Path:
     return path
 
 
-def write_gentle_bundle(folder: Path, rig: Rig, task: str = "move_cube", seed: int = 0) -> Path:
-    """A tiny bundle whose random actions stay within centimetres of the observed pose, so that the arm just sways."""
+def gentle_statistics(rig: Rig, task: str) -> dict[str, dict[str, Any]]:
+    """A manifest's ranges by which no action is more than centimetres away from the observed pose."""
     middle = np.array([0, 0, 0, 1, 0, 0, 0, 1, 0, 0.04])
     half = np.array([0.015] * 3 + [0.01] * 6 + [0.04])
     statistics = manifest_fields(rig, task, Schedule(prediction_type="epsilon", inference_steps=5))["statistics"]
-    statistics["action"] = ChannelRange.of(np.array([middle - half, middle + half])).model_dump()
+    return statistics | {"action": ChannelRange.of(np.array([middle - half, middle + half])).model_dump()}
+
+
+def write_gentle_bundle(folder: Path, rig: Rig, task: str = "move_cube", seed: int = 0) -> Path:
+    """A tiny bundle whose random actions stay within centimetres of the observed pose, so that the arm just sways."""
+    statistics = gentle_statistics(rig, task)
     return write_tiny_bundle(folder, rig, name=task, seed=seed, task=task, statistics=statistics)
 
 
