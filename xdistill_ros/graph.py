@@ -19,6 +19,9 @@ GraphName = Literal["policy", "sim", "demo"]
 GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo")
 PACKAGE = "xdistill_ros"
 FIRST_TASK = "move_cube"
+STOP_S = 10
+"""How long a process may take to end when asked, before it is made to: the bridge brings the arm to rest first, and on
+a machine that has no time to spare freeing an interpreter with all its libraries takes seconds."""
 DEMO_CONDITIONS = "id,position,colour,lighting,table,distractor,perturbation"
 
 
