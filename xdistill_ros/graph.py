@@ -21,6 +21,9 @@ GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo")
 PACKAGE = "xdistill_ros"
 FAST_DDS_2 = ("humble", "iron", "jazzy")
 FIRST_TASK = "move_cube"
+STOP_S = 10
+"""How long a process may take to end when asked, before it is made to: the bridge brings the arm to rest first, and on
+a machine that has no time to spare freeing an interpreter with all its libraries takes seconds."""
 DEMO_CONDITIONS = "id,position,colour,lighting,table,distractor,perturbation"
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,22 +41,28 @@ PATIENCE_S = 60.0
 _SHARED_MEMORY = Path("/dev/shm")
 
 
-def write_rig(folder: Path, **simulation: object) -> Path:
-    """The shipped rig without `auto_engage`, and with other fields of its `simulation` section."""
+def write_rig(folder: Path, policy: Mapping[str, object] | None = None, **simulation: object) -> Path:
+    """The shipped rig without `auto_engage`, and with other fields of its `policy` and `simulation` sections."""
     document = yaml.safe_load(SHIPPED_RIG.read_text())
     document["arm"]["urdf"] = str((SHIPPED_RIG.parent / document["arm"]["urdf"]).resolve())
     document["simulation"] |= {"auto_engage": False, **simulation}
+    document["policy"] |= policy or {}
     path = folder / "rig.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
 
 
-def write_gentle_bundle(folder: Path, rig: Rig, task: str = "move_cube", seed: int = 0) -> Path:
-    """A tiny bundle whose random actions stay within centimetres of the observed pose, so that the arm just sways."""
+def gentle_statistics(rig: Rig, task: str, sway_m: float = 0.015) -> dict[str, dict[str, Any]]:
+    """A manifest's ranges by which no action is farther than `sway_m` from the observed pose along any axis."""
     middle = np.array([0, 0, 0, 1, 0, 0, 0, 1, 0, 0.04])
-    half = np.array([0.015] * 3 + [0.01] * 6 + [0.04])
+    half = np.array([sway_m] * 3 + [0.01] * 6 + [0.04])
     statistics = manifest_fields(rig, task, Schedule(prediction_type="epsilon", inference_steps=5))["statistics"]
-    statistics["action"] = ChannelRange.of(np.array([middle - half, middle + half])).model_dump()
+    return statistics | {"action": ChannelRange.of(np.array([middle - half, middle + half]), 0.0).model_dump()}
+
+
+def write_gentle_bundle(folder: Path, rig: Rig, task: str = "move_cube", seed: int = 0, sway_m: float = 0.015) -> Path:
+    """A tiny bundle whose random actions stay within `sway_m` of the observed pose, so that the arm just sways."""
+    statistics = gentle_statistics(rig, task, sway_m)
     return write_tiny_bundle(folder, rig, name=task, seed=seed, task=task, statistics=statistics)
 
 
@@ -291,11 +297,18 @@ def assert_braked(probe: Probe, noticed: int) -> None:
 
 
 @contextlib.contextmanager
-def stack(folder: Path, *parts: graphs.GraphName, started: bool = True, **simulation: object) -> Iterator[Any]:
+def stack(
+    folder: Path,
+    *parts: graphs.GraphName,
+    started: bool = True,
+    policy: Mapping[str, object] | None = None,
+    sway_m: float = 0.015,
+    **simulation: object,
+) -> Iterator[Any]:
     """Processes of graphs `parts` and a probe, on a rig of their own with gentle tiny bundles."""
-    rig_path = write_rig(folder, **simulation)
+    rig_path = write_rig(folder, policy, **simulation)
     rig = rigs.load(rig_path)
-    bundle = write_gentle_bundle(folder / "models" / "move_cube", rig)
+    bundle = write_gentle_bundle(folder / "models" / "move_cube", rig, sway_m=sway_m)
     with own_domain() as domain:
         options = graphs.Options(rig=rig_path, bundle=bundle, domain=domain)
         yield from _stack(folder, rig, parts, options, started)

@@ -23,7 +23,7 @@ from typing import IO, Any
 import yaml
 from supervisor.xmlrpc import SupervisorTransport
 
-from xdistill_ros.graph import PACKAGE, Graph, Process
+from xdistill_ros.graph import PACKAGE, STOP_S, Graph, Process
 
 _POLL_S = 0.5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -65,7 +65,7 @@ def configuration(graph: Graph, folder: Path) -> RawConfigParser:
             "autorestart": "true" if process.restart else "false",
             "startsecs": "3" if process.restart else "0",
             "stopsignal": "TERM",
-            "stopwaitsecs": "5",
+            "stopwaitsecs": str(STOP_S),
             "redirect_stderr": "true",
             "stdout_logfile": "/dev/stdout",
             "stdout_logfile_maxbytes": "0",

@@ -75,6 +75,7 @@ def action(process: graphs.Process) -> Node:
         remappings=list(process.remappings.items()),
         respawn=process.restart,
         respawn_delay=_RESTART_DELAY_S,
+        sigterm_timeout=str(graphs.STOP_S),
         output="screen",
         on_exit=ending,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException
 from rich.console import Console
 from rich.table import Table
 
@@ -36,9 +38,9 @@ def print_table(seconds: float) -> int:
 
 
 def listen(seconds: float) -> Observed:
-    """What all nodes say within `seconds`."""
+    """What all nodes say within `seconds`, or until Ctrl-C: who has seen enough still gets the table."""
     observed = Observed()
-    with rclpy.init():
+    with rclpy.init(), contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         node = rclpy.create_node("xdistill_trace")
         node.create_subscription(DiagnosticArray, "/diagnostics", observed.update, qos.reports())
         ends_s = time.monotonic() + seconds

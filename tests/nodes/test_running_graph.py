@@ -1,0 +1,149 @@
+"""The whole graph on a rig that merges by real-time chunking: what the arm does, and what `trace` says of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from trajectory_msgs.msg import JointTrajectory
+
+from tests.support.graph import PATIENCE_S, ROOT, Probe, Stack, own_domain, stack
+from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.observed import STAGES
+from xdistill_ros.policy.chunk import Chunk
+from xdistill_ros.policy.prefix import committed_at
+
+WATCHED = 8  # chunks
+
+pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+
+
+@dataclass
+class Heard:
+    """Every chunk, with how often the bridge had said until then what it executes, and what it said."""
+
+    chunks: list[tuple[int, Chunk]] = field(default_factory=list)
+    commanded: list[Chunk] = field(default_factory=list)
+
+    def commanded_about(self, index: int) -> list[Chunk]:
+        """What the sampler may have heard last: the order of messages on two topics is not known exactly."""
+        return self.commanded[max(0, index - 10) : index + 5]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Actions within millimetres, since larger ones, drawn by chance ten times a second, are no smooth motion."""
+    folder = tmp_path_factory.mktemp("rtc")
+    with stack(folder, "sim", "policy", policy={"merge": "rtc"}, sway_m=0.003, real_time_factor=0.3) as started:
+        for node in ("sim_node", "encoder_node", "sampler_node", "arm_bridge_node"):
+            started.probe.wait_state(node)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def heard(graph: Stack) -> Heard:
+    """Listens from before the arm is engaged."""
+    probe, kept = graph.probe, Heard()
+
+    def read(message: JointTrajectory) -> Chunk:
+        chunk = messages.chunk_of(message, probe.rig.channels)
+        assert isinstance(chunk, Chunk), chunk
+        return chunk
+
+    def on_chunk(message: JointTrajectory) -> None:
+        kept.chunks.append((len(kept.commanded), read(message)))
+
+    stream = probe.qos.stream(depth=50)
+    probe.listen(JointTrajectory, "/arm/commanded", lambda message: kept.commanded.append(read(message)), stream)
+    probe.listen(JointTrajectory, "/policy/action_chunk", on_chunk, stream)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def moving(graph: Stack, heard: Heard) -> Probe:  # noqa: ARG001 - heard listens first
+    """Engaged, with the arm under way."""
+    probe = graph.probe
+    probe.wait(lambda: probe.mode, "the bridge says its mode")
+    probe.engage_at_rest()
+    probe.wait_moving()
+    return probe
+
+
+def prefix_length(chunk: Chunk, commanded: list[Chunk], probe: Probe) -> int:
+    """How many actions of `chunk` are those that one of `commanded` says are executed or committed; 0: none says so."""
+    lengths = [0]
+    for candidate in commanded:
+        held, actions = committed_at(chunk.times_ns.tolist(), candidate, probe.rig.policy.action_space)
+        if np.allclose(chunk.actions[held], actions[held], rtol=0, atol=1e-5):
+            lengths.append(int(held.sum()))
+    return max(lengths)
+
+
+def test_with_rtc_every_chunk_continues_what_the_arm_was_commanded(moving: Probe, heard: Heard) -> None:
+    begun, accepted = len(heard.chunks), int(moving.status["arm_bridge_node"].get("chunks", 0))
+    moving.wait(lambda: len(heard.chunks) >= begun + WATCHED, f"{WATCHED} chunks")
+    for index, chunk in heard.chunks[begun:]:
+        prefix = prefix_length(chunk, heard.commanded_about(index), moving)
+        # an observation is past by a camera's latency at least: one action is executed, and one about to be
+        assert 2 <= prefix < len(chunk.times_ns)
+    moving.wait(
+        lambda: int(moving.status["arm_bridge_node"]["chunks"]) > accepted + WATCHED // 2, "the bridge takes them"
+    )
+    moving.wait_moving()
+    assert moving.mode.startswith("policy")
+    assert moving.refused("arm_bridge_node", "chunk_jump") == 0
+
+
+def trace(*options: str) -> subprocess.Popen[str]:
+    """`xdistill trace`, on a terminal that is wide enough for one line a stage."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "xdistill_ros.cli.main", "trace", *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
+    )  # fmt: skip
+
+
+def shown(table: str) -> dict[str, tuple[float, float, int]]:
+    """stage -> (median ms, p99 ms, how many) of the printed table."""
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in table.splitlines() if "│" in line]
+    return {name: (float(median), float(p99), int(count)) for name, median, p99, count, _ in rows}
+
+
+@pytest.mark.usefixtures("moving")
+def test_trace_prints_every_stage_and_ends_by_itself(graph: Stack) -> None:
+    asked = trace("--rig", str(graph.options.rig), "--domain", str(graph.options.domain), "--seconds", "2")
+    table, errors = asked.communicate(timeout=PATIENCE_S)
+    assert asked.returncode == 0, errors
+    stages = shown(table)
+    assert list(stages) == [stage.name for stage in STAGES]
+    for median_ms, p99_ms, count in stages.values():
+        assert 0 <= median_ms <= p99_ms
+        assert count > 0
+    assert "without the networks" in table
+
+
+def test_an_interrupted_trace_prints_what_it_has_heard(graph: Stack, moving: Probe) -> None:
+    before = moving.node.count_subscribers("/diagnostics")
+    asked = trace("--rig", str(graph.options.rig), "--domain", str(graph.options.domain), "--seconds", "600")
+    moving.wait(lambda: moving.node.count_subscribers("/diagnostics") > before, "trace listens")
+    seen = moving.reports
+    moving.wait(lambda: moving.reports > seen + 12, "every node says something more than once")
+    asked.send_signal(signal.SIGINT)
+    table, errors = asked.communicate(timeout=PATIENCE_S)
+    assert asked.returncode == 0, errors
+    assert {"capture", "encode", "command"} <= set(shown(table))
+
+
+def test_trace_without_a_graph_says_so(graph: Stack) -> None:
+    with own_domain() as empty:
+        asked = trace("--rig", str(graph.options.rig), "--domain", str(empty), "--seconds", "1")
+        table, errors = asked.communicate(timeout=PATIENCE_S)
+    assert asked.returncode == 1
+    assert "is the graph up" in errors
+    assert not table
