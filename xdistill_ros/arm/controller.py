@@ -267,6 +267,8 @@ class Controller:
         return fault
 
     def _forget_time(self, now_ns: int) -> None:
+        """Another world has begun: its arm is where it is, and the old set-point would make it leap."""
+        self._seeded = False
         self._now_ns = now_ns
         self._states.newest = None
         self._time.clear()

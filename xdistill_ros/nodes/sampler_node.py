@@ -130,13 +130,13 @@ class SamplerNode(GraphNode):
     def _on_commanded(self, message: JointTrajectory) -> None:
         """Refused, nothing is held fixed: the next chunk is sampled as the first one is."""
         commanded = messages.chunk_of(message, self.rig.channels)
-        refusal = commanded if isinstance(commanded, Refusal) else check_committed(self.rig, commanded)
-        if refusal is not None:
+        checked = commanded if isinstance(commanded, Refusal) else check_committed(self.rig, commanded) or commanded
+        if isinstance(checked, Refusal):
             self._committed = None
-            self.refuse(refusal, "/arm/commanded")
-            return
-        self._committed = commanded
-        self.accept("/arm/commanded")
+            self.refuse(checked, "/arm/commanded")
+        else:
+            self._committed = checked
+            self.accept("/arm/commanded")
 
     def _propose(self) -> None:
         began_s = time.monotonic()

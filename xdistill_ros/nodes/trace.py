@@ -8,12 +8,14 @@ import time
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException
+from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.table import Table
 
 from . import qos
 from .observed import STAGES, Observed
+
+_INTERRUPTIBLE_S = 0.2
 
 
 def print_table(seconds: float) -> int:
@@ -40,11 +42,12 @@ def print_table(seconds: float) -> int:
 def listen(seconds: float) -> Observed:
     """What all nodes say within `seconds`, or until Ctrl-C: who has seen enough still gets the table."""
     observed = Observed()
-    with rclpy.init(), contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+    # without rclpy's own handler, which would pull the context away from under a message that is being taken
+    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO), contextlib.suppress(KeyboardInterrupt):
         node = rclpy.create_node("xdistill_trace")
         node.create_subscription(DiagnosticArray, "/diagnostics", observed.update, qos.reports())
         ends_s = time.monotonic() + seconds
         while (left_s := ends_s - time.monotonic()) > 0:
-            rclpy.spin_once(node, timeout_sec=left_s)
+            rclpy.spin_once(node, timeout_sec=min(left_s, _INTERRUPTIBLE_S))
         node.destroy_node()
     return observed
