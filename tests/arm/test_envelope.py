@@ -145,9 +145,22 @@ def test_an_arm_parked_outside_the_workspace_may_come_in_but_not_go_further_out(
     envelope = Envelope(RIG, KINEMATICS)
     envelope.seed(outside)
     further = tcp_of(drive(envelope, [lambda last: last + np.array([0, 0.01, 0, 0, 0, 0])] * 30))
-    assert np.all(further[-1] == pytest.approx(start, abs=1e-6))
+    box = np.array([RIG.arm.workspace.lower_m, RIG.arm.workspace.upper_m])
+    assert np.all(further <= np.maximum(box[1], start) + 1e-6)
+    assert np.all(further >= np.minimum(box[0], start) - 1e-6)
     back = tcp_of(drive(envelope, [lambda last: last + 0.01 * np.sign(HOME - outside)] * 100))
     assert np.linalg.norm(back[-1] - start) > 0.05
+
+
+def test_an_arm_at_a_wall_goes_along_it_when_the_wish_leads_along_and_into_it() -> None:
+    envelope = new_envelope()
+    down = [lambda last: last + np.array([0.0, 0.006, -0.001, 0.0, 0.0, 0.0])]
+    before = tcp_of(drive(envelope, down * 150))[-1]
+    assert before[2] < RIG.arm.workspace.lower_m[2] + 0.005
+    sideways = [lambda last: last + np.array([0.004, 0.002, 0.0, 0.0, 0.0, 0.0])]
+    after = tcp_of(drive(envelope, sideways * 100))[-1]
+    assert after[2] == pytest.approx(RIG.arm.workspace.lower_m[2], abs=0.01)
+    assert np.linalg.norm(after[:2] - before[:2]) > 0.05
 
 
 def test_an_arm_parked_past_a_joint_limit_comes_back_within_acceleration() -> None:

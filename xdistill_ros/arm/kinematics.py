@@ -53,6 +53,11 @@ class Kinematics:
         pin.framesForwardKinematics(self._model, self._data, positions)
         return np.array(self._data.oMf[self._frame].translation)
 
+    def tcp_jacobian(self, positions: Array) -> Array:
+        """(3, J): TCP velocity in m/s, base frame, of joint velocities in rad/s at joint angles (J,)."""
+        frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        return np.asarray(pin.computeFrameJacobian(self._model, self._data, positions, self._frame, frame)[:3])
+
     def velocity_towards(self, pose: Array, positions: Array, dt_s: float) -> Array:
         """Joint velocities (J,) in rad/s that, kept for `dt_s`, bring the TCP as near to `pose` (4, 4) as they may.
 

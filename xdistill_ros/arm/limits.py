@@ -2,8 +2,9 @@
 
 Owns the last admitted set-point and its velocity, and keeps one invariant: from there, braking each joint at its
 acceleration limit ends inside every position limit. A wish is admitted if the invariant still holds after it, clamped
-where a joint limit can do that, and otherwise replaced by one tick of that braking, which was found safe a tick ago.
-So whatever is wished, a safe next set-point exists. Uses nothing but the rig and forward kinematics.
+where a joint limit can do that, turned along a wall of the workspace where that is enough, and otherwise replaced by
+one tick of that braking, which was found safe a tick ago. So whatever is wished, a safe next set-point exists. Uses
+nothing but the rig and its kinematics.
 
 Velocity is here the difference of two set-points over the tick. Where the arm was seeded outside of a limit (it was
 parked there), it may move in but not further out.
@@ -22,6 +23,10 @@ Array = NDArray[np.float64]
 
 # Rounding, not a wish: differences below are corrected without being counted.
 _ROUNDING = 1e-6
+# So near to a wall of the workspace the TCP touches it.
+_AT_WALL_M = 0.002
+# A motion along a wall leads a little away from it, since braking each joint alone would bend it into the wall.
+_INWARD_SHARE = 0.2
 
 
 def braked(velocities: Array, acceleration: Array, dt_s: float) -> Array:
@@ -83,7 +88,7 @@ class MotionLimits:
         outside = self._leaves_workspace(slowed)
         if outside:
             found.append(outside)
-            slowed = braked(self.velocities, self._acceleration, self.dt_s)
+            slowed = self._along_wall(slowed)
         self._accept(slowed)
         return self.positions, found
 
@@ -138,6 +143,24 @@ class MotionLimits:
     def _tcp_speed_of(self, velocities: Array) -> float:
         moved = self._kinematics.tcp_position(self.positions + velocities * self.dt_s)
         return float(np.linalg.norm(moved - self._kinematics.tcp_position(self.positions))) / self.dt_s
+
+    def _along_wall(self, velocities: Array) -> Array:
+        """`velocities` without what leads the TCP through walls that it touches, or else one tick of braking.
+
+        Without this an arm at a wall would be held there by any wish whose joints do not set off in step.
+        """
+        here = self._kinematics.tcp_position(self.positions)
+        jacobian = self._kinematics.tcp_jacobian(self.positions)
+        moving = jacobian @ velocities
+        below = (here - self._box[0] < _AT_WALL_M) & (moving < 0.0)
+        above = (self._box[1] - here < _AT_WALL_M) & (moving > 0.0)
+        walls = below | above
+        inward = _INWARD_SHARE * np.linalg.norm(moving[~walls]) * (below * 1.0 - above)
+        change: Array = np.linalg.pinv(jacobian[walls]) @ (inward - moving)[walls]
+        turned = np.clip(velocities + change, *self._bounds())
+        if self._tcp_speed_of(turned) <= self._tcp_speed and not self._leaves_workspace(turned):
+            return turned
+        return braked(self.velocities, self._acceleration, self.dt_s)
 
     def _leaves_workspace(self, velocities: Array) -> Refusal | None:
         """Whether the TCP, moving so for a tick and then braking, would leave the box (or go further out of it)."""

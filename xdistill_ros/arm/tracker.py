@@ -51,6 +51,15 @@ class Tracker:
         self._velocities = np.clip(velocities, -self._limit, self._limit)
         self._accelerations = np.zeros_like(positions)
 
+    def correct(self, positions: Array) -> None:
+        """The last set-point came out at `positions` (J,) rad instead: the velocity changes with it.
+
+        The acceleration is kept. Without, jerk-limited braking that is corrected tick after tick would never build up.
+        """
+        change = (positions - self._positions) / self._dt_s
+        self._positions = positions
+        self._velocities = np.clip(self._velocities + change, -self._limit, self._limit)
+
     def step(self, target: Array, target_velocity: Array, speed_share: float = 1.0) -> Command | Hold:
         """The set-point one tick on, pursuing a target (J,) rad that moves with `target_velocity` (J,) rad/s.
 
