@@ -10,6 +10,7 @@ exception ends the process, so that its supervisor starts a fresh one.
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import socket
 import sys
@@ -275,8 +276,12 @@ class GraphNode(LifecycleNode):
             self.peer_lost(topic, peer)
 
 
-def run(node_type: Callable[[], GraphNode]) -> int:
-    """The body of every node's `main`: spins until a signal or `finish`; the process's exit status."""
+def run(node_type: Callable[[], GraphNode], niceness: int = 0) -> int:
+    """The body of every node's `main`: spins until a signal or `finish`; the process's exit status.
+
+    A `niceness` above 0 gives way to the nodes between camera and arm where cores are few.
+    """
+    os.nice(niceness)  # before there are other threads: on Linux each has its own
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
     threading.excepthook = partial(_end_with, node, threading.excepthook)

@@ -292,7 +292,7 @@ def condition_counts(text: str, default: int) -> dict[str, int]:
     return counts
 
 
-main = partial(run, TrialNode)
+main = partial(run, TrialNode, niceness=10)
 
 if __name__ == "__main__":
     raise SystemExit(main())
