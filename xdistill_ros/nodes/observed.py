@@ -53,6 +53,11 @@ class Observed:
             self._values[status.name] = {pair.key: pair.value for pair in status.values}
             self._stages[status.name] = health.stages(status)
 
+    @property
+    def heard(self) -> bool:
+        """Whether any node has said anything."""
+        return bool(self._values)
+
     def value(self, node: str, key: str) -> str | None:
         """One value of a node's newest status."""
         return self._values.get(node, {}).get(key)

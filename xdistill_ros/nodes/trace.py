@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.table import Table
@@ -16,10 +18,11 @@ from . import qos
 from .observed import STAGES, Observed
 
 _INTERRUPTIBLE_S = 0.2
+_DISCOVERY_S = 10.0
 
 
 def print_table(seconds: float) -> int:
-    """Listens for `seconds` and prints; 1 when nothing was heard."""
+    """Listens for `seconds` and prints; 1 when nobody says anything."""
     observed = listen(seconds)
     stages = observed.stages()
     if not stages:
@@ -40,14 +43,23 @@ def print_table(seconds: float) -> int:
 
 
 def listen(seconds: float) -> Observed:
-    """What all nodes say within `seconds`, or until Ctrl-C: who has seen enough still gets the table."""
+    """What all nodes say within `seconds` of the first that is heard, or until Ctrl-C.
+
+    Discovery comes before, and takes seconds on a machine that is busy.
+    """
     observed = Observed()
     # without rclpy's own handler, which would pull the context away from under a message that is being taken
     with rclpy.init(signal_handler_options=SignalHandlerOptions.NO), contextlib.suppress(KeyboardInterrupt):
         node = rclpy.create_node("xdistill_trace")
         node.create_subscription(DiagnosticArray, "/diagnostics", observed.update, qos.reports())
-        ends_s = time.monotonic() + seconds
-        while (left_s := ends_s - time.monotonic()) > 0:
-            rclpy.spin_once(node, timeout_sec=min(left_s, _INTERRUPTIBLE_S))
+        _spin_until(node, lambda: observed.heard, _DISCOVERY_S)
+        if observed.heard:
+            _spin_until(node, lambda: False, seconds)
         node.destroy_node()
     return observed
+
+
+def _spin_until(node: Node, done: Callable[[], bool], seconds: float) -> None:
+    ends_s = time.monotonic() + seconds
+    while not done() and (left_s := ends_s - time.monotonic()) > 0:
+        rclpy.spin_once(node, timeout_sec=min(left_s, _INTERRUPTIBLE_S))
