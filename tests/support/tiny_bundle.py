@@ -59,7 +59,7 @@ class TinyNetworks:
 def write_tiny_bundle(
     folder: Path, rig: Rig, *, name: str = "tiny", seed: int = 0, schedule: Schedule | None = None, **changes: Any
 ) -> Path:
-    """Writes a bundle for `rig` into `folder` (encoder into `folder/../shared`) and returns `folder`.
+    """Writes a bundle for `rig` into `folder` (its encoder into `shared` beside it) and returns `folder`.
 
     `changes` replace fields of the manifest.
     """

@@ -54,9 +54,9 @@ class Kinematics:
         return np.array(self._data.oMf[self._frame].translation)
 
     def tcp_jacobian(self, positions: Array) -> Array:
-        """(3, J): TCP velocity in m/s, base frame, of joint velocities in rad/s at joint angles (J,)."""
+        """(6, J): the TCP's twist (m/s, rad/s, base frame) of joint velocities in rad/s at joint angles (J,)."""
         frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
-        return np.asarray(pin.computeFrameJacobian(self._model, self._data, positions, self._frame, frame)[:3])
+        return np.asarray(pin.computeFrameJacobian(self._model, self._data, positions, self._frame, frame))
 
     def velocity_towards(self, pose: Array, positions: Array, dt_s: float) -> Array:
         """Joint velocities (J,) in rad/s that, kept for `dt_s`, bring the TCP as near to `pose` (4, 4) as they may.
@@ -77,9 +77,7 @@ class Kinematics:
 
         Nakamura and Hanafusa 1986, "Inverse kinematic solutions with singularity robustness", with constant damping.
         """
-        jacobian = pin.computeFrameJacobian(
-            self._model, self._data, positions, self._frame, pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
-        )
+        jacobian = self.tcp_jacobian(positions)
         damped = jacobian @ jacobian.T + _DAMPING * np.eye(6)
         return np.asarray(jacobian.T @ np.linalg.solve(damped, twist))
 

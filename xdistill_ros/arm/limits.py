@@ -150,7 +150,7 @@ class MotionLimits:
         Without this an arm at a wall would be held there by any wish whose joints do not set off in step.
         """
         here = self._kinematics.tcp_position(self.positions)
-        jacobian = self._kinematics.tcp_jacobian(self.positions)
+        jacobian = self._kinematics.tcp_jacobian(self.positions)[:3]
         moving = jacobian @ velocities
         below = (here - self._box[0] < _AT_WALL_M) & (moving < 0.0)
         above = (self._box[1] - here < _AT_WALL_M) & (moving > 0.0)

@@ -59,7 +59,7 @@ class Trained:
 
 
 def export(trained: Trained, example: Example, provenance: Mapping[str, Any], folder: Path) -> Path:
-    """Writes the bundle of `trained` into `folder` and its encoder into `folder/../shared`; returns `folder`."""
+    """Writes the bundle of `trained` into `folder` and its encoder into `shared` beside it; returns `folder`."""
     width, height = next(iter(trained.preprocess.values())).output_size
     fields = {
         "name": f"{trained.rig.name}_{trained.task}",

@@ -68,7 +68,7 @@ class Bundle:
 
 
 def write(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes) -> Path:
-    """Writes a bundle into `folder` (its encoder into `folder/../shared`) and returns `folder`.
+    """Writes a bundle into `folder` (its encoder into `shared` beside it) and returns `folder`.
 
     `fields` are the manifest's but `format_version` and `files`; `encoder` needs only `feature_dim`. `files` are
     the contents of `BUNDLE_FILES` by name. Raises BundleError when they do not make a valid bundle.
