@@ -169,6 +169,7 @@ def test_an_arm_that_does_not_follow_is_latched(moving: tuple[Probe, MadeUpWorld
     probe.wait(lambda: probe.mode.startswith("stopped") and "following_error" in probe.mode, "following error")
     assert_braked(probe, probe.modes[-1][1])
     world.offset = np.zeros_like(world.positions)
+    world.wait_world(1.0)  # a reset starts from the newest state heard, which must be one without the offset
     refused = probe.engage()
     assert not refused.success
     assert "reset" in refused.message

@@ -82,7 +82,7 @@ class DrawerOpen(Task):
         x, y = KNOB[0] + rng.normal(0, 0.002), rng.normal(0, 0.003)
         z = KNOB[2] - 0.006 + rng.uniform(-0.004, 0.004)
         yaw = rng.normal(0, 0.03)
-        above, pull = 0.15 + rng.uniform(-0.01, 0.02), 0.108 + rng.uniform(-0.008, 0.008)
+        above, pull = 0.15 + rng.uniform(-0.01, 0.02), 0.121 + rng.uniform(-0.005, 0.005)  # nearly to its stop
         ahead = x + 0.015 + rng.uniform(-0.005, 0.01)  # comes down a little in front of the knob
         return [
             Waypoint((ahead, y, above), OPEN_M, 1.3, yaw),
