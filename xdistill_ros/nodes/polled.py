@@ -31,7 +31,10 @@ class Polled:
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
-        subscription.callback_group = _NotByExecutor()
+        # its events too: in Fast DDS they share a condition with its data, so that an executor that waits for them
+        # wakes, finds nothing to do, and wakes again for as long as data lies untaken
+        for entity in (subscription, *subscription.event_handlers):
+            entity.callback_group = _NotByExecutor()
         self._lock = threading.Lock()
 
     def take(self) -> Iterator[tuple[Any, Any]]:
