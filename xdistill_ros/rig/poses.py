@@ -59,6 +59,17 @@ def pose_to_9d(pose: Array) -> Array:
     return np.concatenate([pose[..., :3, 3], rotation_to_6d(pose[..., :3, :3])], axis=-1)
 
 
+def pose_to_rotvec(pose: Array) -> Array:
+    """Position in metres and rotation vector in radians (6,) of a homogeneous matrix (4, 4)."""
+    return np.concatenate([pose[:3, 3], Rotation.from_matrix(pose[:3, :3]).as_rotvec()])
+
+
+def pose_from_rotvec(six: Array) -> Array:
+    """Homogeneous matrices (..., 4, 4) of positions in metres and rotation vectors in radians (..., 6)."""
+    rotations = Rotation.from_rotvec(six[..., 3:].reshape(-1, 3)).as_matrix()
+    return pose_matrix(six[..., :3], rotations.reshape(*six.shape[:-1], 3, 3))
+
+
 def quaternion_from_rotation(rotation: Array) -> Array:
     """Unit quaternion (w, x, y, z) with w >= 0 of one rotation matrix (3, 3)."""
     return np.asarray(Rotation.from_matrix(rotation).as_quat(canonical=True, scalar_first=True))

@@ -188,6 +188,10 @@ class Camera(Strict):
     parent_frame: Name = Field(description="base frame for a fixed camera, a frame of the arm for a wrist camera")
     optical_pose: Pose = Field(description="the optical frame (x right, y down, z forward) in parent_frame")
     latency_s: Seconds = Field(description="exposure to arrival, typical")
+    depth: bool = Field(
+        default=False,
+        description="aligned depth (16UC1, mm) comes on /<camera>/aligned_depth_to_color/image_raw and is recorded",
+    )
 
     @property
     def period_s(self) -> float:
@@ -239,6 +243,19 @@ class Policy(Strict):
         return self
 
 
+class Recording(Strict):
+    """How demonstrations are written to disk."""
+
+    image_codec: Literal["blosc_lz4", "blosc_zstd", "jpegxl", "jpeg"] = Field(
+        default="blosc_lz4",
+        description="blosc_lz4 and blosc_zstd: lossless, read by all peers; jpegxl, jpeg: lossy, a tenth of the size, "
+        "need imagecodecs (UMI has it, diffusion_policy and DP3 have not)",
+    )
+    min_free_gb: Annotated[float, Field(gt=0.0, le=10_000.0)] = Field(
+        default=2.0, description="with less space left no episode is begun, and one under way is ended; 1e9 bytes"
+    )
+
+
 class Span(Strict):
     """A range of seconds that the simulator draws from."""
 
@@ -276,6 +293,7 @@ class Rig(Strict):
     cameras: dict[Name, Camera] = Field(min_length=1, max_length=4, description="by name; the order is the policy's")
     observation: Observation = Observation()
     policy: Policy
+    recording: Recording = Recording()
     simulation: Simulation | None = Field(default=None, description="present exactly for simulated rigs")
 
     @model_validator(mode="after")

@@ -96,16 +96,12 @@ class Grid:
             return owner
         camera, stamp_ns = owner
         chosen: dict[str, tuple[int, T]] = {}
-        for name, period_ns in self.camera_period_ns.items():
-            found = images[name].nearest(stamp_ns, period_ns // 2)
-            if found is None:
-                return Refusal(
-                    Reason.CAMERAS_APART,
-                    f"camera {name} has no image within {period_ns / 2e6:.1f} ms of one of {camera} "
-                    f"(stamp {stamp_ns}); frames were lost or the cameras' clocks differ",
-                )
+        for name in self.camera_period_ns:
+            found = self.image_at(name, stamp_ns, images[name])
+            if isinstance(found, Refusal):
+                return Refusal(found.reason, f"{found.sentence} (an image of camera {camera})")
             chosen[name] = found
-        state = self._state_at(stamp_ns, states)
+        state = self.state_at(stamp_ns, states)
         if isinstance(state, Refusal):
             return state
         return Row(
@@ -141,15 +137,25 @@ class Grid:
             )
         return min(found, key=lambda named: abs(named[1] - time_ns))
 
-    def _state_at(self, time_ns: int, states: StampedBuffer[ArmState]) -> ArmState | Refusal:
+    def image_at(self, camera: str, time_ns: int, images: StampedBuffer[T]) -> tuple[int, T] | Refusal:
+        """The image of `camera` nearest to `time_ns`, with its stamp, or why there is none."""
+        period_ns = self.camera_period_ns[camera]
+        return images.nearest(time_ns, period_ns // 2) or Refusal(
+            Reason.CAMERAS_APART,
+            f"{images.name} has no image within {period_ns / 2e6:.1f} ms of {time_ns}; "
+            "frames were lost or the cameras' clocks differ",
+        )
+
+    def state_at(self, time_ns: int, states: StampedBuffer[ArmState]) -> ArmState | Refusal:
+        """The state interpolated to `time_ns`, or why it cannot be."""
         pair = states.around(time_ns)
         if pair is None:
-            return Refusal(Reason.WAITING_FOR_DATA, f"the joint states do not reach around the image at {time_ns}")
+            return Refusal(Reason.WAITING_FOR_DATA, f"{states.name} do not reach around the image at {time_ns}")
         (before_ns, before), (after_ns, after) = pair
         if after_ns - before_ns > self.state_gap_ns:
             return Refusal(
                 Reason.STALE_JOINT_STATE,
-                f"joint states around the image are {(after_ns - before_ns) / 1e6:.1f} ms apart, "
+                f"{states.name} around the image are {(after_ns - before_ns) / 1e6:.1f} ms apart, "
                 f"{self.state_gap_ns / 1e6:.1f} ms allowed; the driver stalled or messages were lost",
             )
         return interpolate_state(before, after, time_ns)

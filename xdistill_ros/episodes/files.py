@@ -1,0 +1,39 @@
+"""Writes that survive a crash: a file that is whole or not there, and what has been written reaching the disk."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replaces `path` in one step, so that whoever reads it sees the old content or the new."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Waits until everything written so far to the file system of `path` is on the disk (syncfs(2))."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if _libc.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Swaps two paths in one step (renameat2(2)): a crash leaves both as they were, or both swapped."""
+    done = _libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    if done != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{os.strerror(number)}: this file system cannot swap two folders in one step", str(one))
