@@ -176,7 +176,7 @@ def test_teleop_follows_a_person_and_stops_when_the_dead_man_is_released() -> No
     bench.run(1)
     goal = bench.last.tcp_pose.copy()
     for step in range(120):
-        goal[0, 3] += 0.001 if step < 50 else 0.0
+        goal[0, 3] += 0.001 if 0 < step <= 50 else 0.0
         bench.controller.on_teleop(Target(bench.now_ns, 0.02, bench.now_ns, pose=goal.copy()), bench.steady_s)
         bench.run(1)
     assert bench.last.tcp_pose[0, 3] == pytest.approx(goal[0, 3], abs=5e-4)

@@ -13,7 +13,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState, Joy
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -209,6 +209,13 @@ def pose_of(message: PoseStamped) -> NDArray[np.float64]:
     place, turn = message.pose.position, message.pose.orientation
     rotation = rotation_from_quaternion(np.array([turn.w, turn.x, turn.y, turn.z]))
     return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
+
+
+def joy_message(clutched: bool, opening: float, stamp_ns: int) -> Joy:
+    """A person's hand: clutch held or not, wished gripper opening from 0, closed, to 1, open."""
+    message = Joy(axes=[opening], buttons=[int(clutched)])
+    message.header.stamp = to_stamp(stamp_ns)
+    return message
 
 
 def target_of(message: PoseStamped, rig: Rig) -> NDArray[np.float64] | Refusal:
