@@ -82,7 +82,22 @@ def test_the_line_lasts_as_long_as_its_length_or_its_turn_needs() -> None:
     turned[:3, :3] = Rotation.from_euler("z", 1.0).as_matrix()
     for start, seconds in ((far, 1.5), (turned, 1.0)):
         way = WayHome(start, home, speed_m_s=0.2, dt_s=0.01)
-        targets = [way.step(start, False, tick) for tick in range(round(seconds * 100))]
+        at, targets = start, []
+        for tick in range(round(seconds * 100)):
+            targets.append(way.step(at, False, tick))
+            at = targets[-1].pose
         assert not np.allclose(targets[-2].pose, home, atol=1e-3)
         assert targets[-1].pose == pytest.approx(home, abs=1e-9)
         assert way.step(home, False, 0) is None
+
+
+def test_the_line_waits_for_an_arm_that_is_behind() -> None:
+    start = np.eye(4)
+    start[0, 3] = 0.3
+    way = WayHome(start, np.eye(4), speed_m_s=0.2, dt_s=0.01)
+    for tick in range(300):
+        target = way.step(start, False, tick)
+    assert 0.275 < target.pose[0, 3] < 0.295
+    assert np.abs(target.velocity).max() < 1e-3
+    after = way.step(target.pose, False, 300)
+    assert after.pose[0, 3] == pytest.approx(target.pose[0, 3] - 0.002, abs=1e-6)

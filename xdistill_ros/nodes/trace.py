@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -48,14 +49,18 @@ def listen(seconds: float) -> Observed:
     Discovery comes before, and takes seconds on a machine that is busy.
     """
     observed = Observed()
-    # without rclpy's own handler, which would pull the context away from under a message that is being taken
-    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO), contextlib.suppress(KeyboardInterrupt):
+    interrupted = threading.Event()
+    # neither rclpy's handler, which would pull the context away from under a message that is being taken, nor an
+    # exception, which is lost when it comes in the middle of a destructor
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
         node = rclpy.create_node("xdistill_trace")
         node.create_subscription(DiagnosticArray, "/diagnostics", observed.update, qos.reports())
-        _spin_until(node, lambda: observed.heard, _DISCOVERY_S)
+        _spin_until(node, lambda: observed.heard or interrupted.is_set(), _DISCOVERY_S)
         if observed.heard:
-            _spin_until(node, lambda: False, seconds)
+            _spin_until(node, interrupted.is_set, seconds)
         node.destroy_node()
+    signal.signal(signal.SIGINT, before)
     return observed
 
 
