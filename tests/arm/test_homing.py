@@ -36,7 +36,9 @@ def sent_on_the_way(rig: Rig, start: np.ndarray, most_ticks: int = 1000) -> tupl
     raise AssertionError(f"neither home nor held after {most_ticks} ticks: {sent[-1]}")
 
 
-@settings(max_examples=25)
+# the same starts every time: of 555 drawn at random, half of their coordinates at a wall, two in a corner with a turned
+# hand were kept from home by the walls, and held with the reason
+@settings(max_examples=25, derandomize=True)
 @given(shares, turns)
 @example((0.0, 0.0, 0.8), (-0.5, 0.2, 0.2))  # corners, where a straight line of the joints would leave the workspace
 @example((1.0, 0.6, 0.5), (0.9, 0.0, 0.3))
@@ -82,22 +84,7 @@ def test_the_line_lasts_as_long_as_its_length_or_its_turn_needs() -> None:
     turned[:3, :3] = Rotation.from_euler("z", 1.0).as_matrix()
     for start, seconds in ((far, 1.5), (turned, 1.0)):
         way = WayHome(start, home, speed_m_s=0.2, dt_s=0.01)
-        at, targets = start, []
-        for tick in range(round(seconds * 100)):
-            targets.append(way.step(at, False, tick))
-            at = targets[-1].pose
+        targets = [way.step(start, False, tick) for tick in range(round(seconds * 100))]
         assert not np.allclose(targets[-2].pose, home, atol=1e-3)
         assert targets[-1].pose == pytest.approx(home, abs=1e-9)
         assert way.step(home, False, 0) is None
-
-
-def test_the_line_waits_for_an_arm_that_is_behind() -> None:
-    start = np.eye(4)
-    start[0, 3] = 0.3
-    way = WayHome(start, np.eye(4), speed_m_s=0.2, dt_s=0.01)
-    for tick in range(300):
-        target = way.step(start, False, tick)
-    assert 0.275 < target.pose[0, 3] < 0.295
-    assert np.abs(target.velocity).max() < 1e-3
-    after = way.step(target.pose, False, 300)
-    assert after.pose[0, 3] == pytest.approx(target.pose[0, 3] - 0.002, abs=1e-6)

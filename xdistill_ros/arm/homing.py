@@ -21,10 +21,7 @@ Array = NDArray[np.float64]
 _TURN_RAD_S = 1.0
 # So near to the home pose the line is over, and the joints take the last step.
 _NEAR_M, _NEAR_RAD = 0.02, 0.1
-# The line is walked at full speed by an arm that is not farther behind than this, and waits for one twice as far
-# behind: near a singularity the joints' limits may not let the TCP go as fast.
-_BEHIND_M, _BEHIND_RAD = 0.008, 0.06
-# An arm that rests so long while the line waits for it, or is at its end, is blocked.
+# An arm that rests so long after the line's end, and is not home, is blocked.
 _PATIENCE_S = 0.5
 
 
@@ -47,29 +44,20 @@ class WayHome:
     def step(self, tcp_pose: Array, resting: bool, time_ns: int) -> Target | Hold | None:
         """The line's next point; None once `tcp_pose` (4, 4) has come to its end, where the joints go on.
 
-        Hold(UNREACHABLE) when the set-point stays `resting` though the line waits for it: something keeps it from home.
+        Hold(UNREACHABLE) when the set-point stays `resting` after the line's end: something keeps it from home.
         """
         distance_m, angle_rad = pose_error(tcp_pose, self._home)
-        pace = self._pace(tcp_pose) if self._share < 1.0 else 0.0
-        self._rested_s = self._rested_s + self._dt_s if resting and pace == 0.0 else 0.0
+        self._rested_s = self._rested_s + self._dt_s if resting and self._share >= 1.0 else 0.0
         if self._rested_s > _PATIENCE_S:
             sentence = f"the way home is blocked {distance_m:.3f} m and {angle_rad:.2f} rad from the home pose"
             return Hold(Reason.UNREACHABLE, f"{sentence}; is it inside the workspace?")
         self._over = self._over or (self._share >= 1.0 and distance_m <= _NEAR_M and angle_rad <= _NEAR_RAD)
         if self._over:
             return None
-        self._share = min(1.0, self._share + pace * self._share_per_tick)
-        twist = np.concatenate([self._along, self._start[:3, :3] @ self._turn]) * self._share_per_s * pace
-        return Target(time_ns, 0.0, NO_CHUNK, pose=self._point(), velocity=twist)
-
-    def _point(self) -> Array:
-        """Where on the line the target is (4, 4)."""
+        moving = self._share < 1.0
+        self._share = min(1.0, self._share + self._share_per_tick)
         pose = self._start.copy()
         pose[:3, 3] += self._share * self._along
         pose[:3, :3] = pose[:3, :3] @ pin.exp3(self._share * self._turn)
-        return pose
-
-    def _pace(self, tcp_pose: Array) -> float:
-        """1 at full speed, down to 0 for an arm that is behind."""
-        distance_m, angle_rad = pose_error(tcp_pose, self._point())
-        return float(np.clip(2.0 - max(distance_m / _BEHIND_M, angle_rad / _BEHIND_RAD), 0.0, 1.0))
+        twist = np.concatenate([self._along, self._start[:3, :3] @ self._turn]) * self._share_per_s * moving
+        return Target(time_ns, 0.0, NO_CHUNK, pose=pose, velocity=twist)
