@@ -117,6 +117,10 @@ class Processes:
         self.start(process.name)
         return self._running.pop(process.name).wait(timeout=3 * PATIENCE_S)
 
+    def process(self, name: str) -> graphs.Process:
+        """What the graph says of one."""
+        return self._processes[name]
+
     def signal(self, name: str, number: int) -> None:
         """Sends a signal."""
         self._running[name].send_signal(number)
@@ -304,14 +308,19 @@ def stack(
     started: bool = True,
     policy: Mapping[str, object] | None = None,
     sway_m: float = 0.015,
+    record: Mapping[str, object] | None = None,
     **simulation: object,
 ) -> Iterator[Any]:
-    """Processes of graphs `parts` and a probe, on a rig of their own with gentle tiny bundles."""
+    """Processes of graphs `parts` and a probe, on a rig of their own with gentle tiny bundles.
+
+    `record` holds options of graph `record`, which then has no policy.
+    """
     rig_path = write_rig(folder, policy, **simulation)
     rig = rigs.load(rig_path)
     bundle = write_gentle_bundle(folder / "models" / "move_cube", rig, sway_m=sway_m)
     with own_domain() as domain:
-        options = graphs.Options(rig=rig_path, bundle=bundle, domain=domain)
+        chosen: dict[str, Any] = {"bundle": bundle} if record is None else dict(record)
+        options = graphs.Options(rig=rig_path, domain=domain, **chosen)
         yield from _stack(folder, rig, parts, options, started)
 
 

@@ -26,6 +26,7 @@ Forward = Callable[[Array], Array]
 _KEPT_S = 2.0  # of each stream, for alignment
 _PATIENCE_S = 1.0  # a row waits so long for a stream that is late
 _LATE_PERIODS = 3.0
+_CONTROL_AHEAD_NS = 100_000_000
 _TARGET_S = 0.2  # an operator's target older than this is none
 
 
@@ -94,8 +95,14 @@ class Take:
         return self._states.push(state.stamp_ns, state, now_ns)
 
     def command(self, command: ArmState, now_ns: int) -> Refusal | None:
-        """What was sent to the arm in one tick, after the envelope."""
-        return self._commands.push(command.stamp_ns, command, now_ns)
+        """What was sent to the arm in one tick, after the envelope.
+
+        Control time goes evenly and may be ahead of ROS time by a few ticks, and while ROS time stands still several
+        ticks are for one instant: of those the first is taken.
+        """
+        if command.stamp_ns == self._commands.newest_ns:
+            return None
+        return self._commands.push(command.stamp_ns, command, now_ns + _CONTROL_AHEAD_NS)
 
     def target(self, stamp_ns: int, target: Target, now_ns: int) -> Refusal | None:
         """What the operator asked for."""

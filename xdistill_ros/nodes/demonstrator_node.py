@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -78,7 +79,8 @@ class DemonstratorNode(GraphNode):
 
     def _demonstrate_all(self, console: Console) -> None:
         task, wanted = self.value("task"), self.value("demonstrations")
-        store = Store(self._operator.calls.get_parameter("recorder_node", "store"))
+        self._operator.wait(lambda: self._recorder, "the recorder says that its store is open")
+        store = Store(Path(self._operator.calls.get_parameter("recorder_node", "store")))
         seeds = [one.about.seed for one in store.episodes if one.about.task == task and one.about.seed is not None]
         seed, done = max(seeds, default=self.value("first_seed") - 1) + 1, len(seeds)
         last = seed + _SPARE * (wanted - done) + 5

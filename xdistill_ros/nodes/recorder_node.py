@@ -31,6 +31,7 @@ from .observed import Observed
 from .tunables import Tunable
 
 _CONTROL = {"policy": Control.POLICY, "teleop": Control.PERSON}
+_STANDS_S = 2.0
 _COMMANDS = "commands"
 _STATES = "joint states"
 
@@ -113,8 +114,9 @@ class RecorderNode(GraphNode):
             self._finish(Reason.CLOCK_BACKWARDS.value)
 
     def report(self) -> dict[str, str]:
-        """As /recorder/status has it."""
-        return self._values()
+        """As /recorder/status has it; `state` is the lifecycle's here."""
+        values = self._values()
+        return values | {"state": "active", "recorder": values["state"]}
 
     # ---- what arrives
 
@@ -249,6 +251,10 @@ class RecorderNode(GraphNode):
             return
         now_ns = self.now_ns()
         self._recorder.pump(now_ns, self._until_ns)
+        stood_s = self.time.stood_still_s()
+        if stood_s > _STANDS_S:  # nothing that is counted in its time would ever end the episode
+            self._finish(f"{Reason.CLOCK_STOPPED.value}: /clock has stood still for {stood_s:.1f} s")
+            return
         if self._until_ns is not None:
             if take.done(self._until_ns):
                 self._finish(self._ended_by)
