@@ -148,5 +148,7 @@ def lock(path: Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise StoreError(f"{path}: another recorder or tool has this store open; wait for it, end it, or use another store") from error
+        raise StoreError(
+            f"{path}: another recorder or tool has this store open; wait for it, end it, or use another store"
+        ) from error
     return file
