@@ -92,7 +92,7 @@ def _owners(
 ) -> NDArray[np.int64]:
     """New stamps of the rows: that of the image each belonged to (of two with its stamp the rig's first)."""
     rows_ns = np.asarray(old_ns, np.int64).copy()
-    for camera in reversed(image_ns):
+    for camera in reversed(list(image_ns)):
         rows_ns = np.where(image_ns[camera] == old_ns, moved_ns[camera], rows_ns)
     return rows_ns
 

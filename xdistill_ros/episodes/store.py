@@ -35,7 +35,7 @@ class Store:
             raise StoreError(f"{path}: no episode store there (no .zgroup)")
         self.path = path
         self._root = zarr.open_group(path, mode="r", zarr_format=2)
-        self.attributes = dict(self._root.attrs)
+        self.attributes: dict[str, Any] = dict(self._root.attrs)
         self.rig: Rig = about.rig_of(self.attributes, path)
         self._read: dict[str, list[int]] = {}
         self.ends = self._ends(layout.DATA_ENDS)
