@@ -7,7 +7,7 @@ actions, and neither keeps a list of its own. Imports no ROS and starts nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -16,11 +16,12 @@ from xdistill_ros import resources
 from xdistill_ros.rig import Rig
 
 Value = bool | int | float | str
-GraphName = Literal["policy", "sim", "demo"]
-GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo")
+GraphName = Literal["policy", "sim", "demo", "record"]
+GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo", "record")
 PACKAGE = "xdistill_ros"
 FAST_DDS_2 = ("humble", "iron", "jazzy")
 FIRST_TASK = "move_cube"
+FIRST_TRIAL_SEED = 100_000
 STOP_S = 10
 """How long a process may take to end when asked, before it is made to: the bridge brings the arm to rest first, and on
 a machine that has no time to spare freeing an interpreter with all its libraries takes seconds."""
@@ -67,28 +68,38 @@ class Options:
     condition: str = ""
     """`id`, or a variant's name; the demo takes several, separated by commas, with counts if wished: id:50,colour:15.
     Empty: id; the demo: all."""
-    seed: int = 100_000
-    """The first trial's seed."""
+    seed: int | None = None
+    """Of the first scene. None: 100000 for trials, else 0, so that no trial repeats a scene that was demonstrated."""
     trials: int = 1
     """Trials for each task and condition of the demo that names no count."""
     output: Path = Path("outputs/demo")
     """Where the demo's results, videos and report go."""
+    store: Path = Path("episodes/store.zarr")
+    """Where demonstrations are recorded."""
+    operator: str = ""
+    """Who demonstrates."""
+    demonstrations: int = 0
+    """So many by the scripted expert, unattended, on the simulated table; 0: a person demonstrates."""
     shadow: bool = False
     """Everything runs, nothing moves."""
     domain: int | None = None
     """ROS domain id instead of the rig's."""
 
 
+Part = Callable[[Mapping[str, Value], Options], tuple[Process, ...]]
+
+
 def build(name: GraphName, rig: Rig, options: Options) -> Graph:
     """The processes and environment of graph `name` for `rig`, which is loaded from `options.rig`."""
-    parts = {
+    parts: dict[GraphName, tuple[Part, ...]] = {
         "policy": (_policy,),
         "sim": (_sim,),
         "demo": (_sim, _policy, _trial),
-    }[name]
+        "record": _record_parts(rig, options),
+    }
     options = _filled(name, options)
     common: dict[str, Value] = {"rig": str(options.rig.resolve()), "use_sim_time": rig.simulation is not None}
-    processes = tuple(process for part in parts for process in part(common, options))
+    processes = tuple(process for part in parts[name] for process in part(common, options))
     return Graph(name, processes, environment(rig, options.domain))
 
 
@@ -123,6 +134,7 @@ def _filled(name: GraphName, options: Options) -> Options:
         options,
         task=options.task or (",".join(_tasks_with_bundles()) if demo and options.bundle is None else FIRST_TASK),
         condition=options.condition or (DEMO_CONDITIONS if demo else "id"),
+        seed=(FIRST_TRIAL_SEED if demo else 0) if options.seed is None else options.seed,
     )
 
 
@@ -138,6 +150,11 @@ def _first(names: str) -> str:
     return names.split(",")[0].partition(":")[0]
 
 
+def _seed(options: Options) -> int:
+    assert options.seed is not None, "options are filled"
+    return options.seed
+
+
 def _bundle(options: Options) -> str:
     return str((options.bundle or resources.models() / _first(options.task)).resolve())
 
@@ -147,17 +164,48 @@ def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...
     return (
         Process("encoder_node", with_bundle),
         Process("sampler_node", with_bundle),
-        Process("arm_bridge_node", {**common, "shadow": options.shadow}),
+        *_bridge(common, options),
     )
+
+
+def _bridge(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    return (Process("arm_bridge_node", {**common, "shadow": options.shadow}),)
 
 
 def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
     scene: dict[str, Value] = {
         "task": _first(options.task),
         "condition": _first(options.condition),
-        "seed": options.seed,
+        "seed": _seed(options),
+        "demonstrates": options.demonstrations > 0,
     }
     return (Process("sim_node", {**common, **scene, "use_sim_time": False}),)  # it is the clock
+
+
+def _record_parts(rig: Rig, options: Options) -> tuple[Part, ...]:
+    """A simulated rig brings its table, a bundle its policy, whose work a person may take over and correct."""
+    table = (_sim,) if rig.simulation else ()
+    moving = (_policy,) if options.bundle else (_bridge,)
+    return (*table, *moving, _recorder, _demonstrator if options.demonstrations else _teleop)
+
+
+def _recorder(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    told: dict[str, Value] = {
+        "store": str(options.store.resolve()), "task": _first(options.task), "operator": options.operator,
+    }  # fmt: skip
+    return (Process("recorder_node", {**common, **told}),)
+
+
+def _teleop(common: Mapping[str, Value], _options: Options) -> tuple[Process, ...]:
+    return (Process("teleop_node", common),)
+
+
+def _demonstrator(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    plan: dict[str, Value] = {
+        "task": _first(options.task), "condition": _first(options.condition), "first_seed": _seed(options),
+        "demonstrations": options.demonstrations,
+    }  # fmt: skip
+    return (Process("demonstrator_node", {**common, **plan}, restart=False, ends_graph=True),)
 
 
 def _trial(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
@@ -165,7 +213,7 @@ def _trial(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]
         "tasks": options.task,
         "conditions": options.condition,
         "trials": options.trials,
-        "first_seed": options.seed,
+        "first_seed": _seed(options),
         "bundles": str(options.bundle.resolve().parent if options.bundle else resources.models()),
         "output": str(options.output.resolve()),
     }

@@ -175,9 +175,9 @@ def test_teleop_follows_a_person_and_stops_when_the_dead_man_is_released() -> No
     assert bench.controller.engage(True, Mode.TELEOP) is None
     bench.run(1)
     goal = bench.last.tcp_pose.copy()
-    goal[0, 3] += 0.05
-    for _ in range(60):
-        bench.controller.on_teleop(Target(bench.now_ns, 0.02, bench.now_ns, pose=goal), bench.steady_s)
+    for step in range(120):
+        goal[0, 3] += 0.001 if 0 < step <= 50 else 0.0
+        bench.controller.on_teleop(Target(bench.now_ns, 0.02, bench.now_ns, pose=goal.copy()), bench.steady_s)
         bench.run(1)
     assert bench.last.tcp_pose[0, 3] == pytest.approx(goal[0, 3], abs=5e-4)
     bench.run(15)

@@ -261,7 +261,8 @@ class Probe:
 
     def _on_command(self, message: JointState) -> None:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        self.commands.append((stamp_ns, np.array(message.position), np.array(message.velocity)))
+        joints = len(self.rig.arm.joints)  # the gripper comes last
+        self.commands.append((stamp_ns, np.array(message.position[:joints]), np.array(message.velocity[:joints])))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.reports += 1

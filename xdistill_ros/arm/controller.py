@@ -30,8 +30,9 @@ from .gripper import GripperRate
 from .modes import Consent, Mode
 from .monitors import RosClock, StateFreshness
 from .motion import Motion
+from .person import PersonSource
 from .record import NO_CHUNK, CommandedActions, ExecutionRecord
-from .sources import PersonSource, PolicySource
+from .sources import PolicySource
 
 Array = NDArray[np.float64]
 
@@ -72,7 +73,7 @@ class Controller:
         factor = rig.simulation.real_time_factor if rig.simulation else 1.0
         self._watchdog_s = rig.arm.safety.watchdog_s / factor
         self._policy = PolicySource(rig, merge)
-        self._person = PersonSource(self._watchdog_s)
+        self._person = PersonSource(rig, self._watchdog_s)
         self._motion = Motion(rig)
         self._gripper = GripperRate(rig)
         self._record = ExecutionRecord(rig)
@@ -96,6 +97,23 @@ class Controller:
                 self._consent.disengage()
                 return None
             return None if self._consent.mode is mode else self._engage(mode)
+
+    def clutch(self, held: bool) -> Refusal | None:
+        """A person's dead-man's switch: held, it is consent to follow their targets; let go, the arm holds.
+
+        Pressed while the policy moves the arm it takes over without a jump. Only `engage` hands back.
+        """
+        with self._lock:
+            if held and self._consent.mode in (Mode.POLICY, Mode.HOME, Mode.RELEASE):
+                self._consent.mode = Mode.TELEOP
+                self._person.clear()
+                self._policy.clear()
+                return None
+            if held:
+                return None if self._consent.mode is Mode.TELEOP else self._engage(Mode.TELEOP)
+            if self._consent.mode is Mode.TELEOP:
+                self._consent.end(Hold(Reason.CLUTCH_RELEASED, "the clutch is released; press it to go on"))
+            return None
 
     def stop(self) -> None:
         """STOP: the arm decelerates from the next tick on and is held until reset and engaged."""
@@ -160,10 +178,20 @@ class Controller:
             commanded = Commanded(self._motion.kinematics.forward(joints), joints)
             return self._policy.offer(chunk, now_ns, commanded)
 
-    def on_teleop(self, target: Target, steady_s: float) -> None:
+    def on_teleop(self, target: Target, steady_s: float) -> Refusal | None:
         """A person's target, at steady time `steady_s`: each keeps the dead-man alive for `watchdog_s`."""
         with self._lock:
-            self._person.offer(target, steady_s)
+            if self._consent.mode is not Mode.TELEOP:
+                return Refusal(
+                    Reason.NOT_ENGAGED, f"a person's targets are not taken in mode {self._consent.mode.value}"
+                )
+            assert self._gripper.width_m is not None, "the gripper was seeded with the arm"
+            commanded = self._motion.kinematics.forward(self._motion.envelope.positions)
+            hold = self._person.offer(target, commanded, self._gripper.width_m, steady_s)
+            if hold is not None:
+                self._consent.end(hold)
+                return Refusal(hold.reason, hold.sentence)
+            return None
 
     # --- the control thread -----------------------------------------------------------------------------------------
 
@@ -312,7 +340,7 @@ class Controller:
             case Mode.POLICY:
                 return self._policy.target(time_ns)
             case Mode.TELEOP:
-                return self._person.target(steady_s)
+                return self._person.target(time_ns, steady_s)
             case Mode.HOME:
                 return None
             case Mode.RELEASE:

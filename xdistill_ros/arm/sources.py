@@ -10,7 +10,7 @@ from collections import deque
 from xdistill_ros.policy.chunk import Chunk, Target
 from xdistill_ros.policy.chunk_checks import Commanded
 from xdistill_ros.policy.chunk_timeline import ChunkTimeline, Merge
-from xdistill_ros.rig import Hold, Reason, Refusal, Rig
+from xdistill_ros.rig import Hold, Refusal, Rig
 
 # How many chunks' delays, observation to arrival, say how late the next may be.
 _DELAYS = 10
@@ -58,30 +58,3 @@ class PolicySource:
             if time_ns >= now_ns + max(self._delays_ns):
                 return committed
             time_ns += period_ns
-
-
-class PersonSource:
-    """A person's newest target, kept alive by the next one: silence releases the dead-man."""
-
-    def __init__(self, watchdog_s: float) -> None:
-        """`watchdog_s` is in seconds of the steady clock."""
-        self._watchdog_s = watchdog_s
-        self._newest: tuple[Target, float] | None = None
-
-    def clear(self) -> None:
-        """Forgets the target."""
-        self._newest = None
-
-    def offer(self, target: Target, steady_s: float) -> None:
-        """Takes a target that arrived at `steady_s`."""
-        self._newest = target, steady_s
-
-    def target(self, steady_s: float) -> Target | Hold:
-        """The newest target while it is young enough."""
-        if self._newest is None:
-            return Hold(Reason.WAITING_FOR_DATA, "no target has arrived yet")
-        target, arrived_s = self._newest
-        silent_s = steady_s - arrived_s
-        if silent_s > self._watchdog_s:
-            return Hold(Reason.DEAD_MAN, f"no target for {silent_s:.2f} s, limit {self._watchdog_s} s")
-        return target

@@ -37,7 +37,7 @@ def _rig(path: Path | None):  # type: ignore[no-untyped-def]  # its type would b
 
 @app.command()
 def up(
-    graph: Annotated[Literal["policy", "sim", "demo"], typer.Argument(help="Which graph to start.")],
+    graph: Annotated[Literal["policy", "sim", "demo", "record"], typer.Argument(help="Which graph to start.")],
     rig: RigPath = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder; by default the one that ships.")] = None,
     task: Annotated[str, typer.Option(help="Simulated task; the demo takes several: a,b. Default: all.")] = "",
@@ -45,8 +45,13 @@ def up(
         str, typer.Option(help="`id` or a variant; the demo takes several: id:50,colour:15. Default: all.")
     ] = "",
     trials: Annotated[int, typer.Option(min=1, help="Demo: trials of a condition that names no count.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="First trial's seed.")] = 100_000,
+    seed: Annotated[int | None, typer.Option(min=0, help="First scene's; default: trials 100000, else 0.")] = None,
     output: Annotated[Path, typer.Option(help="Demo: folder of results, videos, report.")] = Path("outputs/demo"),
+    store: Annotated[Path, typer.Option(help="Record: the episode store.")] = Path("episodes/store.zarr"),
+    operator: Annotated[str, typer.Option(help="Record: who demonstrates.")] = "",
+    demonstrations: Annotated[
+        int, typer.Option(min=0, help="Record: so many by the scripted expert, unattended; 0: a person demonstrates.")
+    ] = 0,
     shadow: Annotated[bool, typer.Option("--shadow", help="Everything runs, nothing moves.")] = False,
     domain: Domain = None,
 ) -> None:
@@ -57,7 +62,7 @@ def up(
     path, loaded = _rig(rig)
     options = graphs.Options(
         rig=path, bundle=bundle, task=task, condition=condition, seed=seed, trials=trials, output=output,
-        shadow=shadow, domain=domain,
+        store=store, operator=operator, demonstrations=demonstrations, shadow=shadow, domain=domain,
     )  # fmt: skip
     try:
         made = graphs.build(graph, loaded, options)

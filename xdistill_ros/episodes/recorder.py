@@ -76,9 +76,13 @@ class Recorder:
     def pump(self, now_ns: int, until_ns: int | None = None) -> None:
         """Hands what has become final to the writer."""
         assert self.take is not None, "there is a take"
-        self._batch.rows.extend(self.take.ready(now_ns, until_ns))
-        if not self._batch.rows:
-            return
+        rows = list(self.take.ready(now_ns, until_ns))
+        if rows:
+            self.hand_over(rows)
+
+    def hand_over(self, rows: list[Taken]) -> None:
+        """Rows, and the raw samples kept since the last, to the writer's thread."""
+        self._batch.rows.extend(rows)
         batch, self._batch = self._batch, _Batch()
         if self.fault is None and not self._room.acquire(blocking=False):
             self.fault = f"the disk does not keep up: {_WAITING} grid steps wait to be written"
@@ -101,9 +105,9 @@ class Recorder:
             "task": told.task, "operator": told.operator, "seed": told.seed, "condition": told.condition,
             "started_at": self._began_at, "duration_s": (end_ns - take.begin_ns) * 1e-9,
             "gaps": take.gaps.total(), "cameras": take.counts, "interventions": interventions,
-            "ended_by": self.fault or ended_by, "success": success,
+            "success": success,
         }  # fmt: skip
-        return self._pool.submit(self._commit, about, self._batch)
+        return self._pool.submit(self._commit, about, ended_by, self._batch)
 
     def discard(self) -> Future[None]:
         """Ends the take and forgets it."""
@@ -133,11 +137,11 @@ class Recorder:
         for stream, sample in batch.raw:
             self._writer.append_raw(stream, sample)
 
-    def _commit(self, about: dict[str, Any], rest: _Batch) -> int:
-        if self.fault is None:
-            self._write(rest)
+    def _commit(self, about: dict[str, Any], ended_by: str, rest: _Batch) -> int:
         try:
-            return self._writer.commit(About(rows=self._writer.rows, **about))
+            if self.fault is None:
+                self._write(rest)
+            return self._writer.commit(About(rows=self._writer.rows, ended_by=self.fault or ended_by, **about))
         except BaseException:
             self._writer.discard()
             raise

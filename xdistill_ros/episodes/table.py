@@ -85,7 +85,8 @@ class Table:
             array = zarr.open_array(folder / name, mode="r+", zarr_format=2)
             array.resize((rows, *column.tail))
             if not column.is_image:
-                array[:] = self._arrays[name][start : start + rows]
+                tail = np.asarray(self._arrays[name][start : start + rows])
+                array[: len(tail)] = tail  # killed between two columns, one is shorter
                 continue
             for row in range(rows):
                 chunk = self._folder / name / _chunk_name(start + row, column)

@@ -110,6 +110,11 @@ class Take:
         self._stages.append(stamp_ns)
         return len(self._stages) - 1
 
+    @property
+    def stage(self) -> int:
+        """The stage that is under way."""
+        return len(self._stages) - 1
+
     # ---- what comes out
 
     def ready(self, now_ns: int, until_ns: int | None = None) -> Iterator[Taken]:

@@ -7,18 +7,21 @@ never ended because another process ended, and brings the arm to rest before it 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from functools import partial
 from typing import Any, ClassVar
 
 from geometry_msgs.msg import PoseStamped
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.arm.interfaces import JointTrajectoryMessage
+from xdistill_ros.arm.modes import Mode
+from xdistill_ros.policy.chunk import Target
 from xdistill_ros.rig import Hold, Reason, Refusal
 
 from . import messages
@@ -51,6 +54,7 @@ class ArmBridgeNode(GraphNode):
         self._interface = interface_for(self.rig)
         self._merged: tuple[int, float] | None = None  # newest chunk not yet commanded: its name, when it was merged
         self._said = ""
+        self._clutched, self._opening = False, 1.0  # what the person's hand does
         self._at_rest = threading.Event()
         self._ticks = 0
         self._width_m: float | None = None
@@ -59,6 +63,8 @@ class ArmBridgeNode(GraphNode):
         self.subscribe(
             JointTrajectory, "/policy/action_chunk", self._on_chunk, self.qos.newest_of_living(), lost="sampler_node"
         )
+        self.subscribe(Joy, "/teleop/joy", self._on_joy, self.qos.newest_of_living(), lost="teleop_node")
+        self.subscribe(PoseStamped, "/teleop/target", self._on_target, self.qos.newest_of_living())
         self.serve(SetBool, "/arm/engage", self._on_engage)
         self.serve(Trigger, "/arm/stop", self._on_stop)
         self.serve(Trigger, "/arm/reset", self._on_reset)
@@ -149,7 +155,8 @@ class ArmBridgeNode(GraphNode):
             self._commands.publish(messages.trajectory_message(message))
         else:
             self._commands.publish(messages.values_message(message))
-        self._joint_commands.publish(messages.command_message(result.command, result.time_ns, self.rig))
+        command, width_m = result.command, result.gripper_width_m
+        self._joint_commands.publish(messages.command_message(command, width_m, result.time_ns, self.rig))
 
     def _say_mode(self, mode: str, hold: Hold | None) -> None:
         said = mode if hold is None else f"{mode} ({hold.reason.value})"
@@ -186,9 +193,45 @@ class ArmBridgeNode(GraphNode):
         self.accept("chunk")
 
     def peer_lost(self, topic: str, peer: str) -> None:
-        """Without its sampler the arm has nothing to follow: consent ends now, not when the chunk runs out."""
+        """Whoever moved the arm has gone: consent ends now, not when the chunk or the dead-man's time runs out."""
         super().peer_lost(topic, peer)
+        if peer == "teleop_node":
+            self._clutched = False
+            if self._controller.mode is not Mode.TELEOP:
+                return
         self._controller.fault(Hold(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"))
+
+    def _on_joy(self, message: Joy) -> None:
+        """The person's clutch and trigger."""
+        if not message.buttons or not message.axes or not math.isfinite(message.axes[0]):
+            given = f"{list(message.buttons)} and {list(message.axes)}"
+            sentence = f"buttons and axes of /teleop/joy are {given}; needed are a clutch and a finite opening"
+            self.refuse(Refusal(Reason.COMMAND_SHAPE, sentence), "teleop")
+            return
+        self._opening = min(max(float(message.axes[0]), 0.0), 1.0)
+        held = bool(message.buttons[0])
+        if held == self._clutched:
+            return
+        self._clutched = held
+        refusal = self._controller.clutch(held)
+        if refusal is None:
+            self.accept("teleop")
+        else:
+            self.refuse(refusal, "teleop")
+
+    def _on_target(self, message: PoseStamped) -> None:
+        """The person's target."""
+        pose = messages.target_of(message, self.rig)
+        if isinstance(pose, Refusal):
+            self.refuse(pose, "teleop")
+            return
+        gripper = self.rig.gripper
+        width_m = gripper.closed_width_m + self._opening * (gripper.open_width_m - gripper.closed_width_m)
+        stamp_ns = messages.to_ns(message.header.stamp)
+        target = Target(stamp_ns, width_m, stamp_ns, pose=pose)
+        refusal = self._controller.on_teleop(target, time.monotonic())
+        if refusal is not None and refusal.reason is not Reason.NOT_ENGAGED:
+            self.refuse(refusal, "teleop")
 
     def _say_commanded(self) -> None:
         commanded = self._controller.commanded(self.now_ns())

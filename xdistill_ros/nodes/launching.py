@@ -35,9 +35,14 @@ def _arguments() -> list[LaunchDescriptionEntity]:
         DeclareLaunchArgument(
             "condition", default_value="", description="id or a variant; the demo takes id:50,colour; empty: all"
         ),
-        DeclareLaunchArgument("seed", default_value="100000", description="first trial's seed"),
+        DeclareLaunchArgument("seed", default_value="", description="first scene's; empty: trials 100000, else 0"),
         DeclareLaunchArgument("trials", default_value="1", description="demo: trials of each task and condition"),
         DeclareLaunchArgument("output", default_value="outputs/demo", description="demo: folder of what it makes"),
+        DeclareLaunchArgument("store", default_value="episodes/store.zarr", description="record: the episode store"),
+        DeclareLaunchArgument("operator", default_value="", description="record: who demonstrates"),
+        DeclareLaunchArgument(
+            "demonstrations", default_value="0", description="record: so many by the scripted expert; 0: by a person"
+        ),
         DeclareLaunchArgument("shadow", default_value="false", description="true: everything runs, nothing moves"),
         DeclareLaunchArgument("domain", default_value="", description="ROS domain id instead of the rig's"),
     ]
@@ -50,9 +55,12 @@ def _start(context: LaunchContext, name: graphs.GraphName) -> list[LaunchDescrip
         bundle=Path(given["bundle"]) if given["bundle"] else None,
         task=given["task"],
         condition=given["condition"],
-        seed=int(given["seed"]),
+        seed=int(given["seed"]) if given["seed"] else None,
         trials=int(given["trials"]),
         output=Path(given["output"]),
+        store=Path(given["store"]),
+        operator=given["operator"],
+        demonstrations=int(given["demonstrations"]),
         shadow=given["shadow"] == "true",
         domain=int(given["domain"]) if given["domain"] else None,
     )

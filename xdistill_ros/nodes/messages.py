@@ -13,7 +13,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState, Joy
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -88,6 +88,17 @@ def pixels_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint8] 
             f"{3 * width * height} in rows of {3 * width}",
         )
     return np.frombuffer(message.data, np.uint8).reshape(height, width, 3)
+
+
+def depth_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint16] | Refusal:
+    """The aligned depth (H, W), millimetres, of a camera, or why it is not that camera's."""
+    height, width = wanted.height_px, wanted.width_px
+    given = f"{message.encoding} {message.width}x{message.height} in {len(message.data)} bytes"
+    if message.encoding != "16UC1":
+        return Refusal(Reason.IMAGE_ENCODING, f"{camera}: depth is {given}, allowed is '16UC1', millimetres")
+    if (message.width, message.height, len(message.data)) != (width, height, 2 * width * height):
+        return Refusal(Reason.IMAGE_GEOMETRY, f"{camera}: depth is {given}, the rig's camera is {width}x{height}")
+    return np.frombuffer(message.data, np.uint16).reshape(height, width)
 
 
 def feature_message(feature: NDArray[np.float32], stamp_ns: int, frame_id: str) -> Image:
@@ -200,6 +211,25 @@ def pose_of(message: PoseStamped) -> NDArray[np.float64]:
     return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
 
 
+def joy_message(clutched: bool, opening: float, stamp_ns: int) -> Joy:
+    """A person's hand: clutch held or not, wished gripper opening from 0, closed, to 1, open."""
+    message = Joy(axes=[opening], buttons=[int(clutched)])
+    message.header.stamp = to_stamp(stamp_ns)
+    return message
+
+
+def target_of(message: PoseStamped, rig: Rig) -> NDArray[np.float64] | Refusal:
+    """The TCP's pose (4, 4) that a person asks for, or why it is none."""
+    place, turn = message.pose.position, message.pose.orientation
+    numbers = [place.x, place.y, place.z, turn.w, turn.x, turn.y, turn.z]
+    if message.header.frame_id != rig.arm.base_frame:
+        sentence = f"a target is in frame {message.header.frame_id!r}, it must be in {rig.arm.base_frame!r}"
+        return Refusal(Reason.COMMAND_SHAPE, sentence)
+    if not np.isfinite(numbers).all() or not any(numbers[3:]):
+        return Refusal(Reason.COMMAND_NOT_FINITE, f"a target's position and quaternion are {numbers}")
+    return pose_of(message)
+
+
 def trajectory_message(planned: JointTrajectoryMessage) -> JointTrajectory:
     """JointTrajectory for a joint_trajectory_controller; stamp 0: begin at once."""
     points = [
@@ -213,12 +243,9 @@ def trajectory_message(planned: JointTrajectoryMessage) -> JointTrajectory:
     return JointTrajectory(joint_names=list(planned.joint_names), points=points)
 
 
-def command_message(command: Command, time_ns: int, rig: Rig) -> JointState:
-    """The joint set-points of one tick, stamped with the ROS time that they are for."""
-    message = JointState(name=list(rig.arm.joint_names))
-    message.header.stamp = to_stamp(time_ns)
-    message.position, message.velocity = command.positions.tolist(), command.velocities.tolist()
-    return message
+def command_message(command: Command, width_m: float, time_ns: int, rig: Rig) -> JointState:
+    """The set-points of one tick, gripper last, stamped with the ROS time that they are for; `state_of` reads it."""
+    return state_message(ArmState(time_ns, command.positions, command.velocities, width_m), rig)
 
 
 def commanded_message(commanded: CommandedActions, channels: Sequence[str], base_frame: str) -> JointTrajectory:

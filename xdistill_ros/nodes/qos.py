@@ -54,6 +54,10 @@ class Profiles:
         """As `newest`, from this package's own nodes, with notice of the publisher's death."""
         return _profile(1, ReliabilityPolicy.BEST_EFFORT, **self._asked)
 
+    def recorded(self, rate_hz: float) -> QoSProfile:
+        """Asked for by the recorder: reliable, a second of it."""
+        return _profile(max(round(rate_hz), 10), ReliabilityPolicy.RELIABLE)
+
     def recent(self) -> QoSProfile:
         """Asked for where values are interpolated between their stamps: best effort, the last half second."""
         return _profile(50, ReliabilityPolicy.BEST_EFFORT)

@@ -14,11 +14,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState, Joy
 from std_msgs.msg import Bool, Float64MultiArray
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from . import messages
@@ -28,6 +31,7 @@ from .tunables import Tunable
 
 if TYPE_CHECKING:
     from xdistill_ros.sim.controllers import Trajectory
+    from xdistill_ros.sim.expert import Expert
     from xdistill_ros.sim.world import Frame, World
 
 
@@ -38,6 +42,7 @@ class SimNode(GraphNode):
         Tunable("task", "move_cube", "what /sim/reset puts on the table"),
         Tunable("condition", "id", "`id`, or the name of a variant outside the training distribution"),
         Tunable("seed", 0, "start that /sim/reset draws", 0, 2**31 - 1),
+        Tunable("demonstrates", False, "offer /sim/demonstrate: the scripted expert shows how", read_only=True),
         Tunable("time_limit_s", 0.0, "set by /sim/reset: the task's time limit, world seconds"),
     )
 
@@ -70,6 +75,11 @@ class SimNode(GraphNode):
         self.subscribe(Float64MultiArray, self.rig.gripper.topic, self._on_gripper, self.qos.command())
         self.serve(Trigger, "/sim/clear", self._on_clear)
         self.serve(Trigger, "/sim/reset", self._on_reset)
+        if self.value("demonstrates"):
+            self._targets = self.publisher(PoseStamped, "/teleop/target", self.qos.stream())
+            self._joy = self.publisher(Joy, "/teleop/joy", self.qos.stream())
+            self.serve(SetBool, "/sim/demonstrate", self._on_demonstrate)
+        self._expert: Expert | None = None
         self._announce()
 
     def activate(self) -> None:
@@ -105,14 +115,24 @@ class SimNode(GraphNode):
             with self._lock:
                 self._world.advance(step_s)
                 state, success = self._world.arm_state(), self._world.success()
+                shown = self._expert.target(state.stamp_ns) if self._expert is not None else None
                 for frame in self._world.frames_due():
                     self._work.put(frame)
             self._ticks.publish(Clock(clock=messages.to_stamp(state.stamp_ns)))
             self._states.publish(messages.state_message(state, self.rig))
+            if shown is not None:
+                self._show(state.stamp_ns, *shown)
             if success != succeeded:
                 succeeded = success
                 self._success.publish(Bool(data=success))
         self._work.put(None)
+
+    def _show(self, stamp_ns: int, pose: NDArray[np.float64], width_m: float) -> None:
+        """The expert's target, as a person's hand would give it."""
+        gripper = self.rig.gripper
+        opening = (width_m - gripper.closed_width_m) / (gripper.open_width_m - gripper.closed_width_m)
+        self._joy.publish(messages.joy_message(True, opening, stamp_ns))
+        self._targets.publish(messages.pose_message(pose, stamp_ns, self.rig.arm.base_frame))
 
     # ---- the renderer's thread
 
@@ -153,6 +173,16 @@ class SimNode(GraphNode):
             with self._lock:
                 self._world.receive_gripper(message.data[0])
 
+    def _on_demonstrate(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        from xdistill_ros.sim.expert import Expert
+
+        with self._lock:
+            self._expert = Expert(self._world, self.value("seed")) if request.data else None
+            if not request.data:
+                self._joy.publish(messages.joy_message(False, 1.0, self._world.time_ns))
+        response.success = True
+        return response
+
     def _on_clear(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
             self._world.clear()
@@ -167,7 +197,7 @@ class SimNode(GraphNode):
                 self._work.join()  # frames of the old scene are drawn from it before it goes
                 world.time_ns = self._world.time_ns
                 world.reset(seed, condition)
-                self._world = world
+                self._world, self._expert = world, None
         except (ValueError, SetupError) as error:  # no such task or condition: the old scene stays
             response.message = str(error)
             return response

@@ -7,9 +7,7 @@ when it ends, and one that is on disk already is not run again. What is counted 
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,28 +16,21 @@ from typing import ClassVar
 from diagnostic_msgs.msg import DiagnosticArray
 from rich.console import Console
 from sensor_msgs.msg import Image
-from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.rig import Reason
 from xdistill_ros.trials import Outcome, Provenance, ResultsError, ResultsLog, Stage, Trial, TrialResult, schedule
 
 from . import qos
-from .calls import Caller, CallError, RefusedCallError
+from .calls import CallError, RefusedCallError
 from .film import Film
 from .lifecycle import GraphNode, SetupError, StopReason, run
 from .observed import Observed
+from .operator import InterruptedAttemptError, Operator
 from .tunables import Tunable
 
-_PATIENCE_S = 60.0  # for answers and events; an overloaded machine takes that long to start a node
-_POLL_S = 0.02
 _VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED)  # the graph failed, not the policy: such a trial is run again
-_AT_REST = ("hold", "stopped")
 _ATTEMPTS = 3
-
-
-class InterruptedTrialError(Exception):
-    """The trial could not be run to its end for a reason that is not the policy's."""
 
 
 class TrialNode(GraphNode):
@@ -85,40 +76,28 @@ class TrialNode(GraphNode):
         # one task after the other: taking another bundle costs seconds, and a simulator does not tire
         self._plan = sorted(planned, key=lambda trial: self._tasks.index(trial.task))
         self._observed, self._film = Observed(), Film(self.rig)
-        self._mode, self._modes_heard, self._succeeded = "", 0, False
         self._connect()
 
     def _connect(self) -> None:
-        self._caller = Caller(self, _PATIENCE_S)
-        self.when_released(self._caller.close)
-        self.subscribe(String, "/arm/mode", self._on_mode, self.qos.latched_of_living(), lost="arm_bridge_node")
-        self.subscribe(Bool, "/sim/success", self._on_success, self.qos.latched_of_living(), lost="sim_node")
+        self._operator = Operator(self)
         self.subscribe(DiagnosticArray, "/diagnostics", self._observed.update, qos.reports())
         self.subscribe(JointTrajectory, "/policy/action_chunk", self._film.on_chunk, self.qos.newest())
         self.subscribe(Image, f"/{self._film.camera}/color/image_raw", self._on_image, self.qos.newest())
 
     def activate(self) -> None:
         """The session begins."""
-        self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._session, name="session", daemon=True)
         self._thread.start()
 
     def deactivate(self) -> None:
         """The session ends after the call in progress; the trial under way is not counted."""
-        self._cancelled.set()
+        self._operator.cancelled.set()
         self._thread.join(timeout=2.0)
 
     # ---- the executor's thread
 
-    def _on_mode(self, message: String) -> None:
-        self._mode = message.data
-        self._modes_heard += 1
-
-    def _on_success(self, message: Bool) -> None:
-        self._succeeded = message.data
-
     def _on_image(self, message: Image) -> None:
-        self._film.on_image(message, self._mode.split(" ")[0])
+        self._film.on_image(message, self._operator.mode.split(" ")[0])
 
     # ---- the session's thread
 
@@ -126,8 +105,8 @@ class TrialNode(GraphNode):
         console = Console()
         try:
             self._run_all(console)
-        except (CallError, InterruptedTrialError) as error:
-            if not self._cancelled.is_set():
+        except (CallError, InterruptedAttemptError) as error:
+            if not self._operator.cancelled.is_set():
                 self.get_logger().error(str(error))
                 self.finish(StopReason.FAILED)
             return
@@ -154,29 +133,28 @@ class TrialNode(GraphNode):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._run(trial)
-            except (CallError, InterruptedTrialError) as error:
+            except (CallError, InterruptedAttemptError) as error:
                 self._film.end(Outcome(False, "interrupted"))
-                if self._cancelled.is_set() or attempt == _ATTEMPTS or isinstance(error, RefusedCallError):
+                if self._operator.cancelled.is_set() or attempt == _ATTEMPTS or isinstance(error, RefusedCallError):
                     raise
                 self.get_logger().warning(f"{trial} is run again: {error}")
         raise AssertionError("the last attempt returns or raises")
 
     def _run(self, trial: Trial) -> TrialResult:
         self._use_bundle(trial.task)
-        self._go_home()
-        self._caller.set_parameters("sim_node", task=trial.task, condition=trial.condition, seed=trial.seed)
-        self._caller.trigger("/sim/reset")
-        limit_s = self.value("time_limit_s") or self._caller.get_parameter("sim_node", "time_limit_s")
-        self._pass_time(self.value("settle_s"))
+        self._operator.go_home()
+        self._operator.set_table(trial.task, trial.condition, trial.seed)
+        limit_s = self.value("time_limit_s") or self._operator.calls.get_parameter("sim_node", "time_limit_s")
+        self._operator.pass_time(self.value("settle_s"))
         before = self._counts()
         video = self._film_of(trial)
         if video is not None:
             self._film.begin(video, trial)
-        self._engage()
+        self._operator.engage()
         began_ns = self.now_ns()
         ended_by = self._watch(began_ns, limit_s)
         lasted_s = (self.now_ns() - began_ns) * 1e-9
-        self._caller.switch("/arm/engage", False)
+        self._operator.calls.switch("/arm/engage", False)
         filmed = self._film.end(Outcome(ended_by == "success", ended_by))
         after = self._counts()
         return TrialResult(
@@ -204,81 +182,25 @@ class TrialNode(GraphNode):
     def _use_bundle(self, task: str) -> None:
         """Encoder and sampler with the task's bundle, also after one of them was started anew with its first."""
         for node in ("encoder_node", "sampler_node"):
-            self._await(partial(self._observed.value, node, "state"), f"{node} says something on /diagnostics")
+            self._operator.wait(partial(self._observed.value, node, "state"), f"{node} says something on /diagnostics")
             if self._observed.value(node, "bundle") != self._hashes[task]:
-                self._caller.set_parameters(node, bundle=str(self._bundles[task]))
-                self._caller.configure_anew(node)
-
-    def _go_home(self) -> None:
-        """Home with an open hand, as the reset will put the arm, so that the reset is no jump.
-
-        The table is cleared first: a hand that still holds the drawer's knob, or an arm that leans on something,
-        would fight it all the way and be stopped for not following.
-        """
-        self._await(lambda: bool(self._mode), "the bridge says its mode")
-        self._caller.switch("/arm/engage", False)
-        self._await(lambda: self._mode.startswith(_AT_REST), "the arm holds")
-        self._caller.trigger("/sim/clear")
-        if self._mode.startswith("stopped"):
-            self._caller.trigger("/arm/reset")
-            self._await(lambda: self._mode.startswith("hold"), "the arm is reset")
-        self._move("/arm/home", Reason.HOME_REACHED)
-        # last: whoever engages takes over the gripper's measured width, and it may still be on its way
-        self._move("/arm/release", Reason.RELEASED)
-
-    def _move(self, service: str, done: Reason) -> None:
-        """A motion of the bridge's own, which ends in a hold whose reason says that it is done."""
-        self._engage()
-        heard = self._modes_heard
-        self._caller.trigger(service)
-        self._await(lambda: self._modes_heard > heard and self._mode.startswith(_AT_REST), f"{service} has ended")
-        if not self._mode.startswith(f"hold ({done.value}"):
-            raise InterruptedTrialError(f"{service} did not reach its end: {self._mode}")
-
-    def _engage(self) -> None:
-        """Engages as soon as the arm has come to rest; returns when the mode that follows has been heard."""
-        gives_up_s = time.monotonic() + _PATIENCE_S
-        heard = self._modes_heard
-        while True:
-            try:
-                self._caller.switch("/arm/engage", True)
-                break
-            except RefusedCallError:
-                if time.monotonic() > gives_up_s:
-                    raise
-                self._sleep()
-        # a service answers before its topic is heard
-        self._await(lambda: self._modes_heard > heard, "the bridge says what follows the engagement")
+                self._operator.calls.set_parameters(node, bundle=str(self._bundles[task]))
+                self._operator.calls.configure_anew(node)
 
     def _watch(self, began_ns: int, limit_s: float) -> str:
         """Until success, the time limit, or a hold; how it ended."""
-        while not self._succeeded:
+        while not self._operator.succeeded:
             if self.now_ns() - began_ns > limit_s * 1e9:
                 return "time_limit"
             if self.time.stood_still_s() > 10.0:
-                raise InterruptedTrialError("/clock has stood still for 10 s")
-            if not self._mode.startswith("policy"):
-                reason = self._mode.partition("(")[2].partition(":")[0] or self._mode
+                raise InterruptedAttemptError("/clock has stood still for 10 s")
+            if not self._operator.mode.startswith("policy"):
+                reason = self._operator.mode.partition("(")[2].partition(":")[0] or self._operator.mode
                 if reason in _VOID:
-                    raise InterruptedTrialError(self._mode)
+                    raise InterruptedAttemptError(self._operator.mode)
                 return reason
-            self._sleep()
+            self._operator.sleep()
         return "success"
-
-    def _pass_time(self, seconds: float) -> None:
-        until_ns = self.now_ns() + round(seconds * 1e9)
-        self._await(lambda: self.now_ns() >= until_ns, "world time passes")
-
-    def _await(self, condition: Callable[[], object], what: str) -> None:
-        gives_up_s = time.monotonic() + _PATIENCE_S
-        while not condition():
-            if time.monotonic() > gives_up_s:
-                raise InterruptedTrialError(f"waited {_PATIENCE_S:.0f} s in vain until {what}")
-            self._sleep()
-
-    def _sleep(self) -> None:
-        if self._cancelled.wait(_POLL_S):
-            raise InterruptedTrialError("the session was ended")
 
 
 def condition_counts(text: str, default: int) -> dict[str, int]:

@@ -20,6 +20,8 @@ class Reason(StrEnum):
     LATCHED = "latched"
     CONSENT_LAPSED = "consent_lapsed"
     DEAD_MAN = "dead_man"
+    CLUTCH_RELEASED = "clutch_released"
+    TARGET_JUMP = "target_jump"
     ARM_MOVING = "arm_moving"
     HOME_REACHED = "home_reached"
     RELEASING = "releasing"
@@ -60,6 +62,13 @@ class Reason(StrEnum):
     JOINT_STATE_FROZEN = "joint_state_frozen"
     JOINT_STATE_INVALID = "joint_state_invalid"
     CONTROL_STALLED = "control_stalled"
+    # recorder
+    STREAM_MISSING = "stream_missing"
+    STREAM_STALE = "stream_stale"
+    STREAM_SLOW = "stream_slow"
+    RECORDING = "recording"
+    NOT_RECORDING = "not_recording"
+    DISK_FULL = "disk_full"
     # graph
     CLOCK_STOPPED = "clock_stopped"
     CLOCK_BACKWARDS = "clock_backwards"

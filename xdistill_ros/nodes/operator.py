@@ -1,0 +1,112 @@
+"""What a person beside the simulated table does between two attempts: waits, engages, goes home, sets the table.
+
+Blocking, for a thread that is not the executor's; the node that owns it keeps spinning meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from std_msgs.msg import Bool, String
+
+from xdistill_ros.rig import Reason
+
+from .calls import Caller, RefusedCallError
+from .lifecycle import GraphNode
+
+_PATIENCE_S = 60.0  # for answers and events; an overloaded machine takes that long to start a node
+_POLL_S = 0.02
+_AT_REST = ("hold", "stopped")
+
+
+class InterruptedAttemptError(Exception):
+    """The attempt could not be run to its end for a reason that is not the policy's, nor the demonstrator's."""
+
+
+class Operator:
+    """Hands and eyes of `node`."""
+
+    def __init__(self, node: GraphNode) -> None:
+        """To be made in the node's `configure`."""
+        self._node = node
+        self.calls = Caller(node, _PATIENCE_S)
+        node.when_released(self.calls.close)
+        self.mode, self.succeeded = "", False
+        """What /arm/mode and /sim/success said last."""
+        self._modes_heard = 0
+        self.cancelled = threading.Event()
+        node.subscribe(String, "/arm/mode", self._on_mode, node.qos.latched_of_living(), lost="arm_bridge_node")
+        node.subscribe(Bool, "/sim/success", self._on_success, node.qos.latched_of_living(), lost="sim_node")
+
+    def set_table(self, task: str, condition: str, seed: int) -> None:
+        """A new scene."""
+        self.calls.set_parameters("sim_node", task=task, condition=condition, seed=seed)
+        self.calls.trigger("/sim/reset")
+
+    def go_home(self) -> None:
+        """Home with an open hand, as the reset will put the arm, so that the reset is no jump.
+
+        The table is cleared first: a hand that still holds the drawer's knob, or an arm that leans on something,
+        would fight it all the way and be stopped for not following.
+        """
+        self.wait(lambda: bool(self.mode), "the bridge says its mode")
+        self.calls.switch("/arm/engage", False)
+        self.wait(lambda: self.mode.startswith(_AT_REST), "the arm holds")
+        self.calls.trigger("/sim/clear")
+        if self.mode.startswith("stopped"):
+            self.calls.trigger("/arm/reset")
+            self.wait(lambda: self.mode.startswith("hold"), "the arm is reset")
+        self._move("/arm/home", Reason.HOME_REACHED)
+        # last: whoever engages takes over the gripper's measured width, and it may still be on its way
+        self._move("/arm/release", Reason.RELEASED)
+
+    def engage(self) -> None:
+        """Engages as soon as the arm has come to rest; returns when the mode that follows has been heard."""
+        gives_up_s = time.monotonic() + _PATIENCE_S
+        heard = self._modes_heard
+        while True:
+            try:
+                self.calls.switch("/arm/engage", True)
+                break
+            except RefusedCallError:
+                if time.monotonic() > gives_up_s:
+                    raise
+                self.sleep()
+        # a service answers before its topic is heard
+        self.wait(lambda: self._modes_heard > heard, "the bridge says what follows the engagement")
+
+    def pass_time(self, seconds: float) -> None:
+        """Until so much of the world's time has passed."""
+        until_ns = self._node.now_ns() + round(seconds * 1e9)
+        self.wait(lambda: self._node.now_ns() >= until_ns, "world time passes")
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        """Until `condition`. Raises InterruptedAttemptError when that takes too long."""
+        gives_up_s = time.monotonic() + _PATIENCE_S
+        while not condition():
+            if time.monotonic() > gives_up_s:
+                raise InterruptedAttemptError(f"waited {_PATIENCE_S:.0f} s in vain until {what}")
+            self.sleep()
+
+    def sleep(self) -> None:
+        """A moment. Raises InterruptedAttemptError when the node is being ended."""
+        if self.cancelled.wait(_POLL_S):
+            raise InterruptedAttemptError("the session was ended")
+
+    def _move(self, service: str, done: Reason) -> None:
+        """A motion of the bridge's own, which ends in a hold whose reason says that it is done."""
+        self.engage()
+        heard = self._modes_heard
+        self.calls.trigger(service)
+        self.wait(lambda: self._modes_heard > heard and self.mode.startswith(_AT_REST), f"{service} has ended")
+        if not self.mode.startswith(f"hold ({done.value}"):
+            raise InterruptedAttemptError(f"{service} did not reach its end: {self.mode}")
+
+    def _on_mode(self, message: String) -> None:
+        self.mode = message.data
+        self._modes_heard += 1
+
+    def _on_success(self, message: Bool) -> None:
+        self.succeeded = message.data
