@@ -26,6 +26,7 @@ from . import about, ends, files, layout
 from .about import About, StoreError
 from .repair import repair
 from .store import Episode, Store
+from .table import open_array
 from .writer import lock, open_tables
 
 Rows = NDArray[np.int64]
@@ -148,7 +149,7 @@ def _write_numbers(folder: Path, template: Store, path: str, values: Sequence[ND
     rows = sum(map(len, values))
     _array_like(folder, template, path, rows)
     if rows:
-        array = zarr.open_array(folder, mode="r+", zarr_format=2, config={"write_empty_chunks": True})
+        array = open_array(folder)
         array[:] = np.concatenate(values)
 
 
@@ -172,7 +173,7 @@ def _write_ends(group: zarr.Group, lengths: Sequence[int]) -> None:
 def _link_images(folder: Path, template: Store, path: str, pieces: Sequence[Piece]) -> None:
     name = path.rpartition("/")[2]
     _array_like(folder, template, path, sum(piece.length for piece in pieces))
-    array = zarr.open_array(folder, mode="r+", zarr_format=2, config={"write_empty_chunks": True})
+    array = open_array(folder)
     tail = ".0" * (len(array.shape) - 1)
     first = 0
     for piece in pieces:
