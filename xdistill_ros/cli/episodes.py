@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="List, check, mend, edit, export an
 StorePath = Annotated[Path, typer.Argument(help="Folder of the episode store.", show_default=False)]
 Index = Annotated[int, typer.Argument(min=0, help="Episode, counted from 0.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write.", show_default=False)]
+_PIPED_WIDTH = 140  # columns of a table that goes to a file or another program
 INSTALL = "pip install 'xdistill_ros[episodes]'"
 
 
@@ -54,16 +55,17 @@ def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 def _print(table: Any) -> None:
     from rich.console import Console
 
-    Console().print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else _PIPED_WIDTH, crop=False)
 
 
-def _table(*columns: str, last_folds: bool = False) -> Any:
+def _table(*columns: str) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         numeric = name in ("episode", "rows", "seconds", "gaps", "dropped")
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=not last_folds)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     return table
 
 
@@ -90,14 +92,12 @@ def list_(path: StorePath) -> None:
     """One line for each episode."""
     with _sentences():
         store = _open(path)
-    table = _table(
-        "episode", "task", "operator", "started", "seconds", "rows", "gaps", "dropped", "outcome", "ended by"
-    )
+    table = _table("episode", "task", "operator", "seconds", "rows", "gaps", "dropped", "outcome", "ended by")
     for one in store.episodes:
         about = one.about
         dropped = sum(counts.dropped for counts in about.cameras.values())
         table.add_row(
-            str(one.index), about.task, about.operator or "-", f"{about.started_at:%Y-%m-%d %H:%M}",
+            str(one.index), about.task, about.operator or "-",
             f"{about.duration_s:.1f}", str(one.stop - one.start), str(about.gaps), str(dropped),
             _judged(about.success), about.ended_by,
         )  # fmt: skip
@@ -119,8 +119,7 @@ def show(
         arrays = [(column, store.data(column.name)) for column in _columns(store)]
     table = _table("array", "rows and shape", "type", "codec")
     for column, array in arrays:
-        compressor = array.metadata.compressor  # type: ignore[union-attr]  # of format 2, which a store is in
-        table.add_row(column.name, " x ".join(map(str, array.shape)), str(array.dtype), str(compressor))
+        table.add_row(column.name, " x ".join(map(str, array.shape)), str(array.dtype), _codec(array))
     rig, about = store.rig, store.attributes
     typer.echo(f"{path}: format {about['version']}, written by xdistill_ros {about['software']}")
     typer.echo(f"task {about['task']}; rig {rig.name}, {rig.arm.model}, {rig.policy.rate_hz:g} rows a second")
@@ -130,6 +129,14 @@ def show(
     if chosen is not None:
         typer.echo(f"\nepisode {chosen.index}: rows {chosen.start} to {chosen.stop}")
         typer.echo(chosen.about.model_dump_json(indent=2))
+
+
+def _codec(array: Any) -> str:
+    """The compressor of an array, in short."""
+    told = array.metadata.compressor.get_config()
+    return " ".join(
+        f"{name}={value}" for name, value in told.items() if name in ("id", "cname", "clevel", "level", "distance")
+    )
 
 
 def _columns(store: Store) -> Any:
@@ -156,7 +163,7 @@ def _print_verdicts(store: Store, found: list[Finding]) -> None:
     from xdistill_ros.episodes.findings import Severity, Verdict, verdict
 
     colours = {Verdict.GOOD: "green", Verdict.LOOK: "yellow", Verdict.BAD: "red"}
-    table = _table("episode", "verdict", "finding", "found", "allowed", last_folds=True)
+    table = _table("episode", "verdict", "finding", "found", "allowed")
     for finding in (one for one in found if one.episode is None):
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
         table.add_row("all", f"[{colour}]store[/]", finding.what, finding.value, finding.limit)

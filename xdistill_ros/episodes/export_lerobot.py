@@ -1,7 +1,8 @@
 """A store as a LeRobotDataset v3.0: `observation.state`, `action`, and a camera each as film or as lossless images.
 
 LeRobot's rows are equally spaced, within 0.1 ms. So a row's time is its number by the rate, our own stamps are left
-out, and an episode in which rows are missing becomes one for each part between the gaps.
+out, and an episode in which rows are missing becomes one for each part between the gaps. Poses are written as the
+rig's channels name them, with 6-D rotations: a rotation vector leaps where a hand points straight down.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.rig.poses import pose_from_rotvec, pose_to_9d
+
 from . import layout
 from . import lerobot_files as form
 from .about import StoreError
@@ -25,7 +28,6 @@ from .mp4 import Film
 from .store import Episode, Store
 
 Images = Literal["video", "image"]
-_TCP_NAMES = ("tcp.x", "tcp.y", "tcp.z", "tcp.rx", "tcp.ry", "tcp.rz")
 # A key frame every other frame: training reads frames at random. LeRobot's own films have the same.
 _SEEKABLE = {"preset": "veryfast", "crf": "20", "g": "2"}
 _FRAMES_IN_STATISTICS, _PIXEL_STEP = 100, 4
@@ -141,9 +143,10 @@ class _Writer:
         form.write_json(self._folder / form.INFO, described)
 
     def _describe(self) -> dict[str, Any]:
-        names = {"observation.state": list(self._channels()), "action": list(self._channels())}
+        channels = list(self._store.rig.channels)
         features: dict[str, Any] = {
-            key: {"dtype": "float32", "shape": [len(given)], "names": given} for key, given in names.items()
+            key: {"dtype": "float32", "shape": [len(channels)], "names": channels}
+            for key in ("observation.state", "action")
         }
         for camera, key in self._cameras.items():
             size = self._store.rig.cameras[camera]
@@ -157,22 +160,20 @@ class _Writer:
                 }  # fmt: skip
         return features | form.COUNTERS
 
-    def _channels(self) -> tuple[str, ...]:
-        arm = self._store.rig.arm.joint_names
-        is_pose = self._store.rig.policy.action_space.kind == "tcp_pose"
-        return (*(_TCP_NAMES if is_pose else arm), "gripper.width")
-
     def _numbers(self, part: _Part, index: int, first: int) -> dict[str, NDArray[Any]]:
         count = part.stop - part.start
         is_pose = self._store.rig.policy.action_space.kind == "tcp_pose"
 
-        def rows(key: str) -> NDArray[np.float32]:
-            return np.asarray(self._store.data(key)[part.start : part.stop]).astype(np.float32)
+        def rows(key: str) -> NDArray[np.float64]:
+            return np.asarray(self._store.data(key)[part.start : part.stop], np.float64)
 
-        frame = np.arange(count)
+        def channels(body: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float32]:
+            return np.hstack([pose_to_9d(pose_from_rotvec(body)) if is_pose else body, width]).astype(np.float32)
+
+        frame, action = np.arange(count), rows("action")
         return {
-            "observation.state": np.hstack([rows("robot_eef_pose" if is_pose else "robot_joint"), rows("gripper")]),
-            "action": rows("action"),
+            "observation.state": channels(rows("robot_eef_pose" if is_pose else "robot_joint"), rows("gripper")),
+            "action": channels(action[:, :-1], action[:, -1:]),
             "timestamp": (frame / self._fps).astype(np.float32),
             "frame_index": frame,
             "episode_index": np.full(count, index),

@@ -17,6 +17,7 @@ from .store import Episode, Store
 Array = NDArray[np.float64]
 _VIEWS = 8
 _COLOURS = ("#2563eb", "#dc2626", "#16a34a", "#9333ea", "#ea580c", "#0891b2", "#4b5563")
+_KEY = "solid: measured, dashed: commanded; ground: yellow a person, blue the policy, grey nobody moves the arm"
 _SHADES = {Control.PERSON: "#fde68a", Control.POLICY: "#bfdbfe", Control.NOBODY: "#e5e7eb"}
 
 
@@ -27,6 +28,7 @@ def plot(store: Store, episode: Episode, path: Path) -> Path:
     cameras = list(store.rig.cameras)
     figure = Figure(figsize=(13, 1.45 * len(cameras) + 8.6), layout="constrained")
     figure.suptitle(_title(store, episode), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.text(0.99, 0.992, _KEY, ha="right", va="top", fontsize=8, color="#6b7280")
     heights = [1.3] * len(cameras) + [2.6, 2.2, 1.2, 1.2]
     axes = figure.subplots(len(heights), 1, height_ratios=heights)
     stamps_s = store.rows(episode, "timestamp").astype(np.float64)
@@ -74,7 +76,8 @@ def _motion(position: Any, turn: Any, gripper: Any, store: Store, episode: Episo
     action = store.rows(episode, "action").astype(np.float64)
     if store.rig.policy.action_space.kind == "tcp_pose":
         _lines(position, seconds, pose[:, :3], action[:, :3], "xyz")
-        _lines(turn, seconds, _unwrapped(pose[:, 3:]), _unwrapped(action[:, 3:6]), ("rx", "ry", "rz"))
+        turned = _unwrapped(pose[:, 3:], pose[0, 3:])
+        _lines(turn, seconds, turned, _unwrapped(action[:, 3:6], turned[0]), ("rx", "ry", "rz"))
         position.set_ylabel("TCP, m")
         turn.set_ylabel("rotation vector, rad")
     else:
@@ -88,13 +91,14 @@ def _motion(position: Any, turn: Any, gripper: Any, store: Store, episode: Episo
     gripper.set_ylabel("gripper, mm")
 
 
-def _unwrapped(rotvec: Array) -> Array:
-    """Rotation vectors (N, 3) without the leap at half a turn, where a rotation has two."""
+def _unwrapped(rotvec: Array, near: Array) -> Array:
+    """Rotation vectors (N, 3), from one near `near` (3,) on without the leap at half a turn, where there are two."""
     out = rotvec.copy()
-    for row in range(1, len(out)):
+    for row in range(len(out)):
+        before = out[row - 1] if row else near
         angle = float(np.linalg.norm(out[row]))
         other = out[row] * (1.0 - 2.0 * np.pi / angle) if angle > 1e-9 else out[row]
-        out[row] = min((out[row], other), key=lambda one: float(np.linalg.norm(one - out[row - 1])))
+        out[row] = min((out[row], other), key=lambda one: float(np.linalg.norm(one - before)))
     return out
 
 

@@ -5,9 +5,12 @@ Here: arrays, files, stamps, rates, actions. Images have `verify_images`. Reads,
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -31,6 +34,7 @@ CAMERA_RATE_SHARE = 0.95
 AT_LIMIT_SHARE, AT_LIMIT_M, AT_LIMIT_RAD = 0.05, 1e-3, 2e-3
 # float64 seconds of today hold a quarter of a microsecond
 STAMP_S = 1e-6
+_BLOSC_HEADER = 16  # bytes; the last four are the length of it all (c-blosc, README_CHUNK_FORMAT)
 
 
 def verify(store: Store, advance: Callable[[], None]) -> list[Finding]:
@@ -51,7 +55,7 @@ def verify(store: Store, advance: Callable[[], None]) -> list[Finding]:
 def _readable(store: Store, episode: Episode) -> list[Finding]:
     try:
         return list(_numbers(store, episode))
-    except UNREADABLE as error:
+    except (StoreError, *UNREADABLE) as error:
         return [Finding(episode.index, Severity.ERROR, "numbers cannot be read", str(error), "all of them")]
 
 
@@ -109,7 +113,7 @@ def _array(store: Store, path: str, column: Column, spans: list[slice]) -> Itera
     if rows > end:
         sentence = f"{path} goes on after the last episode: one was open when its writer ended"
         yield Finding(None, Severity.WARNING, sentence, f"{rows} rows", f"{end} rows; repair the store")
-    gone = _chunks_gone(store.path / path, array, end)
+    gone = _chunks_lost(store.path / path, array, end)
     for index, span in enumerate(spans):
         if rows < span.stop:
             yield Finding(index, Severity.ERROR, f"{path} is too short", f"{rows} rows", f"{span.stop} rows")
@@ -119,7 +123,9 @@ def _array(store: Store, path: str, column: Column, spans: list[slice]) -> Itera
             if span.start < (chunk + 1) * array.chunks[0] and chunk * array.chunks[0] < span.stop
         ]
         if lost:
-            yield Finding(index, Severity.ERROR, f"{path}: files are gone", f"{len(lost)}, the first {lost[0]}", "none")
+            yield Finding(
+                index, Severity.ERROR, f"{path}: files are gone or cut", f"{len(lost)}, the first {lost[0]}", "none"
+            )
 
 
 def _all_lost(episodes: int, path: str) -> Iterator[Finding]:
@@ -127,10 +133,23 @@ def _all_lost(episodes: int, path: str) -> Iterator[Finding]:
         yield Finding(index, Severity.ERROR, f"{path} cannot be read", "no such array", "an array")
 
 
-def _chunks_gone(folder: Path, array: zarr.Array, end: int) -> list[int]:  # type: ignore[type-arg]
-    """Chunks along time without a file, among those that committed rows lie in."""
-    there = {int(file.name.split(".")[0]) for file in folder.iterdir() if not file.name.startswith(".")}
-    return sorted(set(range(-(-end // array.chunks[0]))) - there)
+def _chunks_lost(folder: Path, array: zarr.Array[Any], end: int) -> list[int]:
+    """Chunks along time whose file is not there or is cut, among those that committed rows lie in."""
+    needed = -(-end // array.chunks[0])
+    is_blosc = "blosc" in json.loads((folder / ".zarray").read_text(encoding="utf-8"))["compressor"]["id"]
+    whole = {
+        int(file.name.split(".")[0])
+        for file in os.scandir(folder)
+        if not file.name.startswith(".") and not (is_blosc and _is_cut(file))
+    }
+    return sorted(set(range(needed)) - whole)
+
+
+def _is_cut(file: os.DirEntry[str]) -> bool:
+    """Whether a file has another length than its Blosc header says; Blosc's decoder reads on without a word."""
+    with Path(file.path).open("rb") as opened:
+        header = opened.read(_BLOSC_HEADER)
+    return len(header) < _BLOSC_HEADER or int.from_bytes(header[12:16], "little") != file.stat().st_size
 
 
 # ---- numbers of one episode
