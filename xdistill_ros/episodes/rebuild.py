@@ -31,7 +31,7 @@ from .writer import lock, open_tables
 
 Rows = NDArray[np.int64]
 Advance = Callable[[], None]
-_NOT_LINKED = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}  # another disk, or one without hard links
+_NOT_LINKED = {errno.EXDEV, errno.EMLINK}  # another disk; more links to a file than the file system counts
 
 
 @dataclass(frozen=True)
