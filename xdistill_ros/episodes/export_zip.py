@@ -22,8 +22,6 @@ from . import layout
 from .about import StoreError
 from .store import Store
 
-# Written by imagecodecs of today, unknown to the one that UMI pins; without effect for uint8 RGB.
-_NEW_CODEC_KEYS = ("bitspersample", "squeeze")
 _CHUNK = 1024
 _CODEC = numcodecs.Blosc(cname="lz4", clevel=5, shuffle=numcodecs.Blosc.SHUFFLE)
 
@@ -101,10 +99,10 @@ def _of_episode(store: Store, pose: NDArray[np.float64], first: bool) -> NDArray
 
 
 def _description(store: Store, camera: str) -> str:
-    """`.zarray` of a camera's images, for committed rows, in words that older codecs know."""
+    """`.zarray` of a camera's images, for committed rows, without what today's codecs write that older ones refuse:
+    settings that are left at their defaults.
+    """
     found = json.loads((store.path / layout.DATA / camera / ".zarray").read_text(encoding="utf-8"))
     found["shape"][0] = store.ends[-1]
-    if found["compressor"]["id"].startswith("imagecodecs"):
-        for key in _NEW_CODEC_KEYS:
-            found["compressor"].pop(key, None)
+    found["compressor"] = {key: value for key, value in found["compressor"].items() if value is not None}
     return json.dumps(found)
