@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,10 +45,12 @@ def _sentences() -> Iterator[None]:
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar for long work; what it gives is called after each step."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
 
@@ -55,8 +58,7 @@ def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 def _print(table: Any) -> None:
     from rich.console import Console
 
-    console = Console()
-    console.print(table, width=None if console.is_terminal else _PIPED_WIDTH, crop=False)
+    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)
 
 
 def _table(*columns: str) -> Any:
