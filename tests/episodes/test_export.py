@@ -239,11 +239,15 @@ def test_a_store_without_episodes_cannot_be_exported(tmp_path: Path) -> None:
         to_lerobot(store, tmp_path / "set", "image", nothing)
 
 
-def test_a_missing_image_is_named(tmp_path: Path) -> None:
+def test_a_lost_image_is_not_exported_as_a_black_one(tmp_path: Path) -> None:
     path = stores.write_store(tmp_path / "store", 1)
     (path / "data/front/3.0.0.0").unlink()
-    with pytest.raises(StoreError, match=r"front/3.0.0.0: an image is gone"):
-        to_zip(Store(path), tmp_path / "store.zip", nothing)
+    for export in (
+        lambda: to_zip(Store(path), tmp_path / "store.zip", nothing),
+        lambda: to_lerobot(Store(path), tmp_path / "set", "image", nothing),
+    ):
+        with pytest.raises(StoreError, match=r"episode 0: data/front: files are gone or cut \(1, the first 3"):
+            export()
     assert [one.name for one in tmp_path.iterdir()] == ["store"]
 
 

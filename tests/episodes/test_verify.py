@@ -12,6 +12,7 @@ import zarr
 from tests.support import stores
 from tests.support.stores import Row
 from xdistill_ros.episodes import Store, StoreError, Writer, layout
+from xdistill_ros.episodes.edit import merge
 from xdistill_ros.episodes.findings import Finding, Severity, Verdict, verdict
 from xdistill_ros.episodes.verify import verify
 
@@ -248,9 +249,11 @@ def test_a_ragged_array_is_found_in_the_episodes_it_lacks(store: Path) -> None:
 
 def test_a_ragged_last_chunk_is_no_fault(tmp_path: Path) -> None:
     """1030 rows: numbers lie in chunks of 1024, the second of which is written full size with 6 rows of use."""
-    path = stores.write_store(tmp_path / "store", 1, rows=1030)
+    path = tmp_path / "store"
+    merge(path, [stores.write_store(tmp_path / "tenth", 1, rows=103)] * 10, lambda: None)
     assert found(path) == []
     assert Store(path).data("action").shape[0] == 1030
+    assert (path / "data" / "action" / "1.0").is_file()
 
 
 def test_a_missing_array_is_found(store: Path) -> None:

@@ -26,6 +26,7 @@ from .about import StoreError
 from .gaps import missing_rows, period_ns
 from .mp4 import Film
 from .store import Episode, Store
+from .verify import check_whole
 
 Images = Literal["video", "image"]
 # A key frame every other frame: training reads frames at random. LeRobot's own films have the same.
@@ -62,6 +63,7 @@ def export(store: Store, target: Path, images: Images, advance: Callable[[], Non
         raise StoreError(f"{target}: exists; name another folder")
     if not store.episodes:
         raise StoreError(f"{store.path}: has no episode to export")
+    check_whole(store)
     unfinished = target.with_name(f".{target.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     _check_even(store, images)

@@ -21,6 +21,7 @@ from zarr.storage import MemoryStore
 from . import layout
 from .about import StoreError
 from .store import Store
+from .verify import check_whole
 
 _CHUNK = 1024
 _CODEC = numcodecs.Blosc(cname="lz4", clevel=5, shuffle=numcodecs.Blosc.SHUFFLE)
@@ -37,6 +38,7 @@ def export(store: Store, target: Path, advance: Callable[[], None]) -> Path:
         raise StoreError(f"{target}: exists; name another file")
     if not store.episodes:
         raise StoreError(f"{store.path}: has no episode to export")
+    check_whole(store)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.part")
     try:
@@ -53,8 +55,6 @@ def export(store: Store, target: Path, advance: Callable[[], None]) -> Path:
                         archive.write(folder / f"{row}.0.0.0", f"data/{name}/{row}.0.0.0")
                 advance()
         unfinished.rename(target)
-    except FileNotFoundError as error:
-        raise StoreError(f"{error.filename}: an image is gone; `xdistill episodes verify` says which it is") from error
     finally:
         unfinished.unlink(missing_ok=True)
     return target

@@ -39,7 +39,7 @@ _BLOSC_HEADER = 16  # bytes; the last four are the length of it all (c-blosc, RE
 
 def verify(store: Store, advance: Callable[[], None]) -> list[Finding]:
     """Everything that is found in a store; `advance` is called after each episode."""
-    findings = list(_ends(store)) or list(_structure(store))
+    findings = list(structure(store))
     broken = {one.episode for one in findings if one.severity is Severity.ERROR}
     seen = []
     for episode in store.episodes:
@@ -72,7 +72,24 @@ def _ends(store: Store) -> Iterator[Finding]:
             return
 
 
-def _structure(store: Store) -> Iterator[Finding]:
+def structure(store: Store) -> Iterator[Finding]:
+    """Whether ends increase, and every array has the length, shape, type and files that they promise."""
+    wrong = list(_ends(store))
+    yield from wrong or _whole(store)
+
+
+def check_whole(store: Store) -> None:
+    """Raises StoreError for the first committed row that is lost: zarr itself reads black images and zeros there."""
+    for finding in structure(store):
+        if finding.severity is Severity.ERROR:
+            where = "" if finding.episode is None else f"episode {finding.episode}: "
+            raise StoreError(
+                f"{store.path}: {where}{finding.what} ({finding.value}, allowed is {finding.limit}); "
+                "delete the episodes that `xdistill episodes verify` finds bad first"
+            )
+
+
+def _whole(store: Store) -> Iterator[Finding]:
     spans = [slice(episode.start, episode.stop) for episode in store.episodes]
     for column in layout.data_columns(store.rig):
         yield from _array(store, f"{layout.DATA}/{column.name}", column, spans)
