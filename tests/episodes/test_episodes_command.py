@@ -52,6 +52,12 @@ def test_list_has_a_line_for_each_episode_and_counts_them(two: Path) -> None:
     assert "2 episodes, 48 rows, 5 s" in said
 
 
+def test_square_brackets_in_what_people_wrote_are_shown(tmp_path: Path) -> None:
+    path = stores.write_store(tmp_path / "store", 1, task="pick [red] cube", ended_by="[disk] full")
+    assert "pick [red] cube" in run("list", path).stdout
+    assert "[disk] full" in run("verify", path).stdout
+
+
 def test_show_names_arrays_codecs_and_what_is_told_of_an_episode(two: Path) -> None:
     said = run("show", two, 1).stdout
     assert "48 x 24 x 32 x 3" in said

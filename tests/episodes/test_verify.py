@@ -150,6 +150,16 @@ def test_another_rate_is_found(tmp_path: Path) -> None:
     assert only_in(found(spoilt(tmp_path, slow)), 1, "period of the rows").value == "200.0 ms"
 
 
+def test_steps_that_alternate_between_a_camera_s_frames_are_no_fault(tmp_path: Path) -> None:
+    """A camera of 15 Hz on a grid of 10 Hz: rows are one frame apart or two."""
+
+    def nearest(rows: list[Row]) -> None:
+        for k, row in enumerate(rows):
+            row["timestamp"] = stores.BEGIN_NS * 1e-9 + 60 + round(k * 1.5) / 15
+
+    assert found(spoilt(tmp_path, nearest)) == []
+
+
 def test_a_camera_that_loses_frames_is_found(store: Path) -> None:
     array = zarr.open_array(store / "raw/cameras/front/stamp_ns", mode="r+", zarr_format=2)
     opened = Store(store)

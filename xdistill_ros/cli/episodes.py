@@ -85,6 +85,13 @@ def _episode(store: Store, index: int) -> Episode:
     return store.episodes[index]
 
 
+def _plain(words: str) -> Any:
+    """A cell in which square brackets are no markup."""
+    from rich.text import Text
+
+    return Text(words)
+
+
 def _judged(success: bool | None) -> str:
     return {True: "[green]success[/]", False: "[red]failure[/]", None: "-"}[success]
 
@@ -99,9 +106,9 @@ def list_(path: StorePath) -> None:
         about = one.about
         dropped = sum(counts.dropped for counts in about.cameras.values())
         table.add_row(
-            str(one.index), about.task, about.operator or "-",
+            str(one.index), _plain(about.task), _plain(about.operator or "-"),
             f"{about.duration_s:.1f}", str(one.stop - one.start), str(about.gaps), str(dropped),
-            _judged(about.success), about.ended_by,
+            _judged(about.success), _plain(about.ended_by),
         )  # fmt: skip
     _print(table)
     seconds = sum(one.about.duration_s for one in store.episodes)
@@ -168,17 +175,21 @@ def _print_verdicts(store: Store, found: list[Finding]) -> None:
     table = _table("episode", "verdict", "finding", "found", "allowed")
     for finding in (one for one in found if one.episode is None):
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
-        table.add_row("all", f"[{colour}]store[/]", finding.what, finding.value, finding.limit)
+        table.add_row("all", f"[{colour}]store[/]", *_words(finding))
     counts = dict.fromkeys(Verdict, 0)
     for episode in store.episodes:
         judged = verdict(found, episode.index)
         counts[judged] += 1
         label = f"[{colours[judged]}]{judged.value}[/]"
-        own = [(one.what, one.value, one.limit) for one in found if one.episode == episode.index]
-        for line, words in enumerate(own or [("", "", "")]):
+        own = [_words(one) for one in found if one.episode == episode.index]
+        for line, words in enumerate(own or [()]):
             table.add_row(*((str(episode.index), label) if line == 0 else ("", "")), *words)
     _print(table)
     typer.echo(", ".join(f"{count} {judged.value}" for judged, count in counts.items()))
+
+
+def _words(finding: Finding) -> tuple[Any, ...]:
+    return tuple(_plain(words) for words in (finding.what, finding.value, finding.limit))
 
 
 @app.command()
@@ -205,7 +216,7 @@ def realign(
         from xdistill_ros.episodes.rebuild import arrays_of
 
         store = _open(path)
-        with _progress("aligning", arrays_of(store)) as advance:
+        with _progress("aligning", len(store.episodes) + arrays_of(store)) as advance:
             done = align(path, _shifts(shift), _forward(store.rig), advance)
     lost = done.rows_before - done.rows
     typer.echo(f"{path}: {done.rows} rows aligned again, {lost} lost because a stream has nothing for them")

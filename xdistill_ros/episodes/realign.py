@@ -43,12 +43,16 @@ class Realigned:
 def realign(path: Path, shifts_s: Mapping[str, float], forward: Forward, advance: Advance) -> Realigned:
     """Adds `shifts_s` (seconds, by camera, or `state`, `command`, `target`) to stamps and rebuilds `data/`.
 
-    `forward` gives the TCP's pose (4, 4) of joint angles. Raises StoreError for an unknown stream, a shift that is no
+    `forward` gives the TCP's pose (4, 4) of joint angles; `advance` is called after each episode and each array that
+    is written. Raises StoreError for an unknown stream, a shift that is no
     latency, and where an episode would lose all of its rows.
     """
     with edited(path) as store:
         shifts_ns = _checked(store, shifts_s)
-        pieces = [_realigned(store, episode, shifts_ns, forward) for episode in store.episodes]
+        pieces = []
+        for episode in store.episodes:
+            pieces.append(_realigned(store, episode, shifts_ns, forward))
+            advance()
         done = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "added_s": dict(shifts_s)}
         history = [*store.attributes.get("realigned", []), done]
         put(path, store, store.attributes | {"realigned": history}, pieces, advance)

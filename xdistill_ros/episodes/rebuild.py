@@ -115,8 +115,8 @@ def _build(
         if column.is_image:
             _link_images(folder / path, template, path, pieces)
         else:
-            values = [_numbers(piece, path, slice(piece.episode.start, piece.episode.stop)) for piece in pieces]
-            _write_numbers(folder / path, template, path, values)
+            spans = [slice(piece.episode.start, piece.episode.stop) for piece in pieces]
+            _write_numbers(folder / path, template, path, _numbers(pieces, spans, path))
         advance()
     _write_ends(root.create_group(layout.META), [piece.length for piece in pieces])
     for stream, columns in layout.raw_columns(template.rig).items():
@@ -125,7 +125,7 @@ def _build(
         lengths: list[int] = []
         for column in columns:
             path = f"{stream}/{column.name}"
-            values = [_numbers(piece, path, span) for piece, span in zip(pieces, spans, strict=True)]
+            values = _numbers(pieces, spans, path)
             _write_numbers(folder / path, template, path, values)
             lengths = [len(one) for one in values]
             advance()
@@ -133,16 +133,24 @@ def _build(
     about.write(folder, [piece.about for piece in pieces])
 
 
-def _numbers(piece: Piece, path: str, span: slice) -> NDArray[np.generic]:
-    if path in piece.numbers:
-        return piece.numbers[path]
-    found = np.asarray(piece.store.array(path)[span])
-    if len(found) != span.stop - span.start:
-        raise StoreError(
-            f"{piece.store.path}: {path} lacks rows of episode {piece.episode.index}; leave that episode out, "
-            f"`xdistill episodes verify` says which are whole"
-        )
-    return found
+def _numbers(pieces: Sequence[Piece], spans: Sequence[slice], path: str) -> list[NDArray[np.generic]]:
+    """What each piece puts into one array; a store's array is read once, not an episode at a time."""
+    read: dict[Path, NDArray[np.generic]] = {}
+    made = []
+    for piece, span in zip(pieces, spans, strict=True):
+        if path in piece.numbers:
+            made.append(piece.numbers[path])
+            continue
+        store = piece.store
+        if store.path not in read:
+            read[store.path] = np.asarray(store.array(path)[:])
+        made.append(read[store.path][span])
+        if len(made[-1]) != span.stop - span.start:
+            raise StoreError(
+                f"{store.path}: {path} lacks rows of episode {piece.episode.index}; leave that episode out, "
+                f"`xdistill episodes verify` says which are whole"
+            )
+    return made
 
 
 def _write_numbers(folder: Path, template: Store, path: str, values: Sequence[NDArray[np.generic]]) -> None:

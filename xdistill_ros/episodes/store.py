@@ -37,6 +37,7 @@ class Store:
         self._root = zarr.open_group(path, mode="r", zarr_format=2)
         self.attributes: dict[str, Any] = dict(self._root.attrs)
         self.rig: Rig = about.rig_of(self.attributes, path)
+        self._arrays: dict[str, zarr.Array[Any]] = {}  # opening one costs as much as reading an image
         self._read: dict[str, list[int]] = {}
         self.ends = self._ends(layout.DATA_ENDS)
         lines = about.read(path)
@@ -76,7 +77,10 @@ class Store:
 
     def array(self, path: str) -> zarr.Array[Any]:
         """An array by its path in the store. StoreError where there is none."""
+        if path in self._arrays:
+            return self._arrays[path]
         found = self._root.get(path)
         if not isinstance(found, zarr.Array):
             raise StoreError(f"{self.path}: no array {path}")
+        self._arrays[path] = found
         return found

@@ -26,7 +26,7 @@ from .verify_images import UNREADABLE, apart, seen_in
 
 # LeRobot calls 2% of missing frames normal; two in a row are a jump that a window of observations would span.
 MISSING_SHARE, MISSING_RUN = 0.02, 2
-# The median step between rows is the grid's period, but for one frame's jitter.
+# The mean step between rows is the grid's period; single steps are not where a camera's rate is no multiple of it.
 PERIOD_SHARE = 0.10
 # A camera that delivers less loses frames all the time: bandwidth, exposure time, a hub.
 CAMERA_RATE_SHARE = 0.95
@@ -203,10 +203,10 @@ def _order(store: Store, episode: Episode) -> Iterator[Finding]:
 def _rate(store: Store, episode: Episode, stamps: NDArray[np.int64]) -> Iterator[Finding]:
     period = period_ns(store.rig)
     if len(stamps) > 1:
-        median = float(np.median(np.diff(stamps)))
-        if abs(median - period) > PERIOD_SHARE * period:
+        mean = float(stamps[-1] - stamps[0]) / (len(stamps) - 1)
+        if abs(mean - period) > PERIOD_SHARE * period:
             allowed = f"{period * 1e-6:.1f} ms, {PERIOD_SHARE:.0%} more or less"
-            yield Finding(episode.index, Severity.WARNING, "period of the rows", f"{median * 1e-6:.1f} ms", allowed)
+            yield Finding(episode.index, Severity.WARNING, "period of the rows", f"{mean * 1e-6:.1f} ms", allowed)
         missing = missing_rows(stamps, period)
         share, longest = missing.sum() / (len(stamps) + missing.sum()), int(missing.max())
         if share > MISSING_SHARE or longest >= MISSING_RUN:
