@@ -3,7 +3,7 @@
 Runs in an environment of its own, which `XDISTILL_LEROBOT_PYTHON` then names for tests/episodes/test_export.py:
 
     python3 -m venv lerobot && lerobot/bin/pip install torch
-    lerobot/bin/pip install --no-deps lerobot==0.4.4 torchvision
+    lerobot/bin/pip install --no-deps lerobot==0.4.4 torchvision==0.24.1  # the last that reads films by PyAV
     lerobot/bin/pip install 'datasets>=4,<5' 'pandas<3' av draccus einops accelerate jsonlines deepdiff pillow \\
         imageio termcolor gymnasium diffusers opencv-python-headless
 
@@ -24,7 +24,8 @@ def main(folder: str, output: str) -> None:
     sys.modules.setdefault("torchvision._meta_registrations", ModuleType("torchvision._meta_registrations"))
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    read = LeRobotDataset("xdistill/export", root=folder, delta_timestamps={"action": [0.0, 0.1, 0.2]})
+    wanted = {"action": [0.0, 0.1, 0.2]}
+    read = LeRobotDataset("xdistill/export", root=folder, video_backend="pyav", delta_timestamps=wanted)
     rows = [read[index] for index in range(len(read))]
     images = [np.asarray(row["observation.images.front"]).transpose(1, 2, 0) for row in rows]
     np.savez(
