@@ -130,11 +130,12 @@ def test_a_store_that_a_recorder_has_is_left_alone(store: Path, tool: Callable[[
     assert everything(store) == before
 
 
-def test_a_half_written_store_is_repaired_first_and_what_was_cut_is_kept(store: Path) -> None:
+def test_a_half_written_store_is_repaired_first_and_that_is_said(store: Path, caplog: pytest.LogCaptureFixture) -> None:
     leave_open(store)
     before = everything(store)
     delete(store, [0], nothing)
     assert everything(store) == before[1:]
+    assert "its 8 rows are kept in" in caplog.text
     (kept,) = store.with_name("store.cut").iterdir()
     assert zarr.open_array(kept / "data" / "timestamp", mode="r", zarr_format=2).shape == (8,)
 

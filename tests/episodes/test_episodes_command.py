@@ -94,7 +94,10 @@ def test_delete_asks_first(store: Path) -> None:
     assert len(Store(store).episodes) == 1
 
 
-def test_realign_takes_the_rig_s_kinematics_from_the_store(store: Path) -> None:
+def test_realign_takes_the_arm_s_kinematics_from_the_store(store: Path) -> None:
+    attributes = store / ".zattrs"
+    elsewhere = attributes.read_text().replace(str(stores.tiny_rig().arm.urdf), "/on/another/machine/arm.urdf")
+    attributes.write_text(elsewhere)
     shifts = ("--shift", "front=-0.01", "--shift", "wrist=-0.01")
     assert "48 rows aligned again, 0 lost" in run("realign", store, *shifts).stdout
     assert "{'front': -0.01, 'wrist': -0.01} s added" in run("show", store).stdout

@@ -217,7 +217,7 @@ def realign(
 
         store = _open(path)
         with _progress("aligning", len(store.episodes) + arrays_of(store)) as advance:
-            done = align(path, _shifts(shift), _forward(store.rig), advance)
+            done = align(path, _shifts(shift), _forward_of(store), advance)
     lost = done.rows_before - done.rows
     typer.echo(f"{path}: {done.rows} rows aligned again, {lost} lost because a stream has nothing for them")
 
@@ -233,6 +233,19 @@ def _shifts(given: list[str]) -> dict[str, float]:
         except ValueError as error:
             raise StoreError(f"--shift {text}: give STREAM=SECONDS, such as front=-0.012") from error
     return made
+
+
+def _forward_of(store: Store) -> Any:
+    """Forward kinematics of the arm that a store was recorded with, by the URDF in the store: the file that its rig
+    names may be on another machine.
+    """
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".urdf", encoding="utf-8") as file:
+        file.write(store.attributes["urdf"])
+        file.flush()
+        arm = store.rig.arm.model_copy(update={"urdf": Path(file.name)})
+        return _forward(store.rig.model_copy(update={"arm": arm}))
 
 
 def _forward(rig: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from .store import Episode, Store
 from .table import open_array
 from .writer import lock, open_tables
 
+log = logging.getLogger(__name__)
 Rows = NDArray[np.int64]
 Advance = Callable[[], None]
 _NOT_LINKED = {errno.EXDEV, errno.EMLINK}  # another disk; more links to a file than the file system counts
@@ -54,11 +56,13 @@ class Piece:
 
 @contextmanager
 def edited(path: Path) -> Iterator[Store]:
-    """The store at `path` while no recorder has it, made whole first. Raises StoreError."""
+    """The store at `path` while no recorder has it, made whole first, which is logged. Raises StoreError."""
     Store(path)  # what is no store is said before a lock is left in it
     with lock(path):
         shutil.rmtree(_beside(path), ignore_errors=True)
-        mend(path)
+        said = _mend(path)
+        if said is not None:
+            log.warning("%s", said)
         yield Store(path)
 
 
@@ -66,11 +70,10 @@ def repaired(path: Path) -> str | None:
     """Cuts a store to its committed episodes, as the next recording would; what was done, None when it was whole."""
     Store(path)
     with lock(path):
-        return mend(path)
+        return _mend(path)
 
 
-def mend(path: Path) -> str | None:
-    """`repaired`, for those who hold the lock."""
+def _mend(path: Path) -> str | None:
     return repair(path, open_tables(path, Store(path).rig), datetime.now(UTC))
 
 
