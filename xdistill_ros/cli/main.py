@@ -7,12 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from xdistill_ros.cli import episodes
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="Teach an arm from a handful of demonstrations, run the policy, and measure it.",
     pretty_exceptions_show_locals=False,
 )
+
+app.add_typer(episodes.app, name="episodes")
 
 RigPath = Annotated[Path | None, typer.Option("--rig", help="Rig file; the simulated table by default.")]
 Domain = Annotated[int | None, typer.Option(min=0, max=101, help="ROS domain id instead of the rig's.")]

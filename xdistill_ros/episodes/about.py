@@ -92,7 +92,9 @@ def check_same_rig(recorded: Rig, running: Rig, store: Path) -> None:
 
 
 def read(store: Path) -> list[About]:
-    """All episodes' lines; a last line that a crash cut off is left out."""
+    """All episodes' lines; a last line that a crash cut off is left out. StoreError when there is no such file."""
+    if not (store / EPISODES_FILE).is_file():
+        raise StoreError(f"{store}: {EPISODES_FILE} is gone, which tells of its episodes; bring it back from a copy")
     whole = (store / EPISODES_FILE).read_bytes().split(b"\n")[:-1]
     return [About.model_validate_json(line) for line in whole]
 

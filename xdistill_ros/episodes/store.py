@@ -30,13 +30,15 @@ class Store:
     """An open store, read-only."""
 
     def __init__(self, path: Path) -> None:
-        """Raises StoreError for what is no store, is of a newer format, or lacks rows that its ends promise."""
+        """Raises StoreError for what is no store, is of a newer format, or does not tell of its episodes."""
         if not (path / ".zgroup").is_file():
             raise StoreError(f"{path}: no episode store there (no .zgroup)")
         self.path = path
         self._root = zarr.open_group(path, mode="r", zarr_format=2)
-        self.attributes = dict(self._root.attrs)
+        self.attributes: dict[str, Any] = dict(self._root.attrs)
         self.rig: Rig = about.rig_of(self.attributes, path)
+        self._arrays: dict[str, zarr.Array[Any]] = {}  # opening one costs as much as reading an image
+        self._read: dict[str, list[int]] = {}
         self.ends = self._ends(layout.DATA_ENDS)
         lines = about.read(path)
         if len(lines) < len(self.ends):
@@ -49,7 +51,9 @@ class Store:
 
     def data(self, key: str) -> zarr.Array[Any]:
         """An array of `data/`."""
-        return self._array(f"{layout.DATA}/{key}")
+        if key in self.rig.cameras:
+            layout.image_codec(self.rig.recording.image_codec)  # zarr must know it before it reads
+        return self.array(f"{layout.DATA}/{key}")
 
     def rows(self, episode: Episode, key: str) -> NDArray[np.generic]:
         """One episode's rows of an array of `data/`."""
@@ -57,15 +61,26 @@ class Store:
 
     def raw(self, episode: Episode, stream: str, key: str) -> NDArray[np.generic]:
         """One episode's samples of a stream of `layout.raw_columns`."""
+        return np.asarray(self.array(f"{stream}/{key}")[self.span(episode, stream)])
+
+    def span(self, episode: Episode, stream: str) -> slice:
+        """Where one episode's samples lie in a stream of `layout.raw_columns`. StoreError where none are named."""
         ends = self._ends(f"{stream}/{layout.ENDS}")
-        start = ends[episode.index - 1] if episode.index else 0
-        return np.asarray(self._array(f"{stream}/{key}")[start : ends[episode.index]])
+        if len(ends) <= episode.index:
+            raise StoreError(f"{self.path}: {stream} ends before episode {episode.index}; files were lost")
+        return slice(ends[episode.index - 1] if episode.index else 0, ends[episode.index])
 
     def _ends(self, path: str) -> list[int]:
-        return [int(end) for end in np.asarray(self._array(path)[:])]
+        if path not in self._read:
+            self._read[path] = [int(end) for end in np.asarray(self.array(path)[:])]
+        return self._read[path]
 
-    def _array(self, path: str) -> zarr.Array[Any]:
+    def array(self, path: str) -> zarr.Array[Any]:
+        """An array by its path in the store. StoreError where there is none."""
+        if path in self._arrays:
+            return self._arrays[path]
         found = self._root.get(path)
         if not isinstance(found, zarr.Array):
             raise StoreError(f"{self.path}: no array {path}")
+        self._arrays[path] = found
         return found

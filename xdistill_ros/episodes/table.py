@@ -36,6 +36,12 @@ def create(group: zarr.Group, columns: Sequence[Column]) -> None:
         )
 
 
+def open_array(folder: Path) -> zarr.Array[Any]:
+    """An array for writing. What is all zeros is written too: left out, it could not be told from what was lost."""
+    with zarr.config.set({"array.write_empty_chunks": True}):  # `open_array` has no argument of its own for it
+        return zarr.open_array(folder, mode="r+", zarr_format=2)
+
+
 class Table:
     """One group's arrays, open for appending. Not thread-safe."""
 
@@ -43,11 +49,7 @@ class Table:
         """The arrays in `folder` and the ends in the array folder `ends`."""
         self._folder = folder
         self._columns = {column.name: column for column in columns}
-        # a black image is an image: left out, it could not be told from one that was lost
-        self._arrays = {
-            name: zarr.open_array(folder / name, mode="r+", zarr_format=2, config={"write_empty_chunks": True})
-            for name in self._columns
-        }
+        self._arrays = {name: open_array(folder / name) for name in self._columns}
         self.ends = Ends(ends)
         self._batch = _IMAGE_BATCH if any(column.is_image for column in columns) else _NUMBER_BATCH
         self._waiting: list[Mapping[str, ArrayLike]] = []
@@ -82,7 +84,7 @@ class Table:
         start, rows = self.end(episodes), self.rows_beyond(episodes)
         create(zarr.open_group(folder, mode="a", zarr_format=2), tuple(self._columns.values()))
         for name, column in self._columns.items():
-            array = zarr.open_array(folder / name, mode="r+", zarr_format=2)
+            array = open_array(folder / name)
             array.resize((rows, *column.tail))
             if not column.is_image:
                 tail = np.asarray(self._arrays[name][start : start + rows])

@@ -133,7 +133,7 @@ class Take:
             late = now_ns - self._next_ns > _PATIENCE_S * 1e9
             if not late and self._reached_ns() < self._next_ns + self._margin_ns:
                 return
-            taken = self._take(self._next_ns)
+            taken = self.row_at(self._next_ns)
             self._next_ns += self._grid.period_ns
             if isinstance(taken, Refusal):
                 self.gaps[taken.reason.value] += 1
@@ -168,7 +168,8 @@ class Take:
             late=counts.late + (now_ns - stamp_ns > slow_ns),
         )
 
-    def _take(self, time_ns: int) -> Taken | Refusal:
+    def row_at(self, time_ns: int) -> Taken | Refusal:
+        """The row for one time out of what has arrived, or why there is none."""
         row = self._grid.row(time_ns, self._images, self._states)
         if isinstance(row, Refusal):
             return row

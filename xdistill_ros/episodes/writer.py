@@ -41,7 +41,7 @@ class Writer:
         """
         self.path, self._rig = path, rig
         _create(path, rig, task)
-        self._lock = _lock(path)
+        self._lock = lock(path)
         try:
             found = dict(zarr.open_group(path, mode="r", zarr_format=2).attrs)
             about.check_same_rig(about.rig_of(found, path), rig, path)
@@ -141,11 +141,14 @@ def _create(path: Path, rig: Rig, task: str) -> None:
     new.rename(path)
 
 
-def _lock(path: Path) -> IO[bytes]:
+def lock(path: Path) -> IO[bytes]:
+    """Keeps writers and tools that change the store out until the file is closed. StoreError when one is in."""
     file = (path / _LOCK).open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise StoreError(f"{path}: another recorder has this store open; end it, or record into another") from error
+        raise StoreError(
+            f"{path}: another recorder or tool has this store open; wait for it, end it, or use another store"
+        ) from error
     return file
