@@ -13,7 +13,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState, Joy
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -198,6 +198,13 @@ def pose_of(message: PoseStamped) -> NDArray[np.float64]:
     place, turn = message.pose.position, message.pose.orientation
     rotation = rotation_from_quaternion(np.array([turn.w, turn.x, turn.y, turn.z]))
     return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
+
+
+def joy_message(clutch: bool, opening: float, stamp_ns: int) -> Joy:
+    """Joy of the operator's hand: `buttons[0]` the clutch is held, `axes[0]` the gripper's wished opening, 0 to 1."""
+    message = Joy(axes=[opening], buttons=[int(clutch)])
+    message.header.stamp = to_stamp(stamp_ns)
+    return message
 
 
 def trajectory_message(planned: JointTrajectoryMessage) -> JointTrajectory:
