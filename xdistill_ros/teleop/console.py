@@ -120,8 +120,10 @@ class Console:
 
     def tick(self) -> None:
         """To be called several times in a heartbeat: time-outs, and what is to be said again."""
+        engaged = self._helm.engaged
         self._helm.check(self._clock())
-        if self._seat.holder is not None and self._clock() - self._said_s >= REPEAT_S:
+        due = self._seat.holder is not None and self._clock() - self._said_s >= REPEAT_S
+        if due or (engaged and not self._helm.engaged):
             self._say()
         self._publish_state()
 

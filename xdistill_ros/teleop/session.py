@@ -43,7 +43,7 @@ class Pairing:
                 Reason.WRONG_CODE,
                 f"pairing is closed for {wait_s:.0f} s more, after {TRIES} wrong codes; then use the new code",
             )
-        if hmac.compare_digest(code.encode(), self.code.encode()):
+        if hmac.compare_digest(code.encode(errors="replace"), self.code.encode()):
             self._wrong = 0
             return None
         self._wrong += 1
