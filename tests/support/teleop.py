@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,10 +187,11 @@ class Browser:
 
     async def until(self, condition: Any, what: str) -> None:
         """Waits for what the server says."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                assert not self._listening.done(), f"the server hung up before {what}"
-                await asyncio.sleep(0.01)
+        given_up_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert not self._listening.done(), f"the server hung up before {what}"
+            assert time.monotonic() < given_up_s, f"waited in vain until {what}; {self.state}, {self.notices}"
+            await asyncio.sleep(0.01)
 
     async def closed(self) -> int | None:
         """Waits until the server hangs up; with which code."""
@@ -203,10 +205,16 @@ class Browser:
         await self.sample(clutch=False)
 
     async def engage(self) -> None:
-        """Steers, with the clutch held."""
+        """Steers, with the clutch held; an operator whose grip is not taken grips again."""
         await self.take_the_helm()
-        await self.sample()
-        await self.until(lambda: self.state["engaged"], "the clutch holds")
+        given_up_s = time.monotonic() + PATIENCE_S
+        while not self.state["engaged"]:
+            assert time.monotonic() < given_up_s, f"the clutch does not hold; {self.state}"
+            await self.sample(clutch=False)
+            await self.sample()
+            asked_ms = time.monotonic() * 1e3
+            await self.say(type="ping", time_ms=asked_ms)
+            await self.until(lambda at=asked_ms: {"type": "pong", "time_ms": at} in self.heard, "the grip is heard")
 
 
 @contextlib.asynccontextmanager

@@ -213,9 +213,10 @@ class Console:
     def _vacate(self, page: Page, refusal: Refusal | None) -> None:
         if not self._seat.leave(page.number):
             return
-        if refusal is not None and self._helm.engaged:
+        if refusal is None:
+            self._helm.newcomer()
+        elif self._helm.engaged:
             self._helm.release(refusal)
-        self._helm.newcomer()
         self._say()
 
     def _say(self, wish: Wish | None = None) -> None:

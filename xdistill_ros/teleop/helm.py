@@ -39,7 +39,7 @@ class Helm:
         self._limits, self._workspace, self._tcp = limits, workspace, tcp
         self.frame = Frame(limits.scale, limits.yaw_rad)
         """How the operator stands to the arm; counts from the next press."""
-        self.refusal: Refusal | None = None
+        self.refusal: Refusal | None
         """Why the clutch was last let go, or not taken; None after a press that held."""
         self.opening = 1.0
         self.at_limit = False
@@ -56,6 +56,7 @@ class Helm:
     def newcomer(self) -> None:
         """Another hand: nothing that was heard counts any more, and the clutch is open."""
         self._gates = Gates(self._limits)
+        self.refusal = None
         self._may_press = False
         self._let_go()
 

@@ -118,11 +118,11 @@ class Link:
             while True:
                 await self._something.wait()
                 self._something.clear()
-                while self._messages:
-                    await self._socket.send_str(json.dumps(self._messages.popleft()))
                 if self._state is not None:
                     state, self._state = self._state, None
                     await self._socket.send_str(json.dumps(state))
+                while self._messages:
+                    await self._socket.send_str(json.dumps(self._messages.popleft()))
                 if self._picture is not None:
                     picture, self._picture = self._picture, None
                     await self._socket.send_bytes(picture)
