@@ -15,13 +15,16 @@ export async function immersion() {
   return null;
 }
 
+let scene = null;
+
 export class Headset extends EventTarget {
   /** `say` has `steer(sample)`, `ask(what)`, `settle(scale, yaw_rad)`, `release(why)`. Event: `end`. */
-  constructor(canvas, say) {
+  constructor(say) {
     super();
-    this.canvas = canvas;
     this.to = say;
     this.side = 'right';
+    this.clutch = false;
+    this.trigger = 0;
     this.down = new Map();
     this.state = null;
     this.delay = undefined;
@@ -30,7 +33,7 @@ export class Headset extends EventTarget {
   /** Starts a session; must be called while a click is handled. */
   async enter(mode) {
     this.session = await navigator.xr.requestSession(mode, { requiredFeatures: ['local'] });
-    this.scene = new Scene(this.canvas);
+    this.scene = scene ??= new Scene(); // one for all sessions: a browser allows few contexts
     await this.session.updateRenderState({ baseLayer: new XRWebGLLayer(this.session, this.scene.gl) });
     this.space = await this.session.requestReferenceSpace('local');
     this.space.addEventListener('reset', () => this.to.release('space_reset'));
@@ -76,25 +79,31 @@ export class Headset extends EventTarget {
     });
   }
 
-  /** Either hand may steer: the one whose grip is pressed, and then it stays that one. */
+  /** Either hand may steer: the one whose grip is pressed, and then it stays that one until it lets go. */
   steering(sources) {
     const gripped = sources.filter((source) => source.gamepad.buttons[BUTTON.grip]?.pressed);
     if (gripped.length && !gripped.some((source) => source.handedness === this.side)) this.side = gripped[0].handedness;
-    return sources.find((source) => source.handedness === this.side) ?? sources[0];
+    const found = sources.find((source) => source.handedness === this.side);
+    return found ?? (this.clutch ? undefined : sources[0]);
   }
 
+  /** A controller that vanishes with its grip pressed has not let go: it has been lost, and the arm must know it so. */
   sample(source, pose) {
     const buttons = source?.gamepad.buttons ?? [];
     const { x, y, z } = pose?.transform.position ?? {};
     const turn = pose?.transform.orientation;
+    if (source) {
+      this.clutch = buttons[BUTTON.grip]?.pressed ?? false;
+      this.trigger = buttons[BUTTON.trigger]?.value ?? 0;
+    }
     return {
       device: 'controller',
       position: pose ? [x, y, z] : null,
       orientation: pose ? [turn.x, turn.y, turn.z, turn.w] : null,
       emulated: pose?.emulatedPosition ?? false,
       visible: this.visible,
-      clutch: buttons[BUTTON.grip]?.pressed ?? false,
-      trigger: buttons[BUTTON.trigger]?.value ?? 0,
+      clutch: this.clutch,
+      trigger: this.trigger,
     };
   }
 

@@ -70,7 +70,7 @@ function settle(scale, yaw_rad) { link.send({ type: 'settings', scale, yaw_rad }
 // ---- the headset's
 
 async function enter() {
-  const next = new Headset(at('xr'), { steer, ask, settle, release: (why) => link.send({ type: 'release', why }) });
+  const next = new Headset({ steer, ask, settle, release: (why) => link.send({ type: 'release', why }) });
   next.addEventListener('end', () => { headset = null; });
   try {
     await next.enter(await immersion());

@@ -14,8 +14,8 @@ const MARKER = { true: [0.13, 0.71, 0.45, 1], false: [0.55, 0.62, 0.7, 1] }, EDG
 const FLOOR = { y: -1.4, half: 3, step: 0.5, colour: [0.25, 0.31, 0.38, 1] };
 
 export class Scene {
-  constructor(canvas) {
-    const gl = this.gl = canvas.getContext('webgl2', { xrCompatible: true, alpha: true, antialias: true });
+  constructor() {
+    const gl = this.gl = document.createElement('canvas').getContext('webgl2', { xrCompatible: true, alpha: true, antialias: true });
     this.panel = new Panel();
     this.seeThrough = true;
     this.program = link(gl);
