@@ -30,7 +30,7 @@ _SWITCHES = (
 # The hand trembles as hands do: tracking that stands still to the last bit counts as frozen.
 HEADSET = """
 const device = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: false });
-device.installRuntime();
+device.installRuntime({ forceInstall: true });
 device.position.set(0, 1.6, 0);
 window.device = device;
 window.hand = { at: [0.2, 1.2, -0.4], lost: false, guessed: false, frozen: false };
@@ -39,8 +39,8 @@ const getPose = XRFrame.prototype.getPose;
 XRFrame.prototype.getPose = function (space, base) {
   const pose = getPose.call(this, space, base);
   const right = [...this.session.inputSources].some((s) => s.handedness === 'right' && s.gripSpace === space);
-  if (!right || !hand.guessed) return right && hand.lost ? null : pose;
-  return { transform: pose.transform, emulatedPosition: true };
+  if (right && hand.lost) return null;
+  return { transform: pose.transform, emulatedPosition: right && hand.guessed }; // the emulator calls all guessed
 };
 setInterval(() => {
   const tremble = () => hand.frozen ? 0 : (Math.random() - 0.5) * 2e-4;

@@ -66,12 +66,18 @@ class Server:
         self._names = addresses.names()
         self._files = _files()
         self._numbers = count(1)
+        self.address = self.fingerprint = ""
+        """What to type into a headset's browser: short, since plain HTTP from elsewhere is sent to HTTPS; and the
+        certificate's SHA-256, as browsers show it. Known when it has started."""
 
     # ---- called by the node's threads
 
     def start(self) -> None:
         """Serves when it returns. Raises OSError when a port is taken or the folder cannot be written."""
-        self._certificate.ensure([*self._names, *addresses.addresses()], datetime.datetime.now(datetime.UTC))
+        outward = addresses.addresses()
+        self._certificate.ensure([*self._names, *outward], datetime.datetime.now(datetime.UTC))
+        self.fingerprint = self._certificate.fingerprint()
+        self.address = f"{next(iter(outward), self._names[-1])}:{self._ports[1]}"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="teleop server", daemon=True)
         self._thread.start()
@@ -94,17 +100,6 @@ class Server:
     def code(self) -> str:
         """The pairing code now."""
         return self._pairing.code
-
-    @property
-    def address(self) -> str:
-        """What to type into a headset's browser: short, since plain HTTP from elsewhere is sent to HTTPS."""
-        host = next(iter(addresses.addresses()), self._names[-1])
-        return f"{host}:{self._ports[1]}"
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the certificate, as browsers show it."""
-        return self._certificate.fingerprint()
 
     # ---- the server's thread
 
