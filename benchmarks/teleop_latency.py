@@ -189,11 +189,12 @@ async def _step(hand: Hand, ear: Ear, number: int) -> float | None:
 
 def _to_targets(hand: Hand, ear: Ear) -> list[float]:
     """Each target is told by its mark, and belongs to the newest sample of that mark before it."""
-    along = np.array([place[1] for _, place in ear.targets])
+    heard = list(ear.targets)  # some may still arrive
+    along = np.array([place[1] for _, place in heard])
     marks = np.rint((along - along.min()) / MARK_M).astype(int)
     sent = np.array(hand.sent)
     found = []
-    for (at, _), mark in zip(ear.targets, marks, strict=True):
+    for (at, _), mark in zip(heard, marks, strict=True):
         newest = int(np.searchsorted(sent, at)) - 1
         sample = newest - (newest - mark) % MARKS
         found.append((at - sent[sample]) * 1e3)

@@ -235,3 +235,55 @@ def test_scale_and_facing_are_set_by_the_sliders(made: Serving, tmp_path: Path) 
             await let_go(shown, made)
 
     run(visit())
+
+
+PADS = """
+window.pads = {
+  pad: { id: 'a gamepad', index: 0, connected: true, mapping: 'standard', axes: [0, 0, 0, 0],
+         buttons: Array.from({ length: 17 }, () => ({ pressed: false, value: 0 })) },
+  mouse: { id: '3Dconnexion SpaceMouse Compact', index: 1, connected: true, mapping: '', axes: [0, 0, 0, 0, 0, 0],
+           buttons: Array.from({ length: 2 }, () => ({ pressed: false, value: 0 })) } };
+navigator.getGamepads = () => [pads.pad, null, pads.mouse];
+window.hold = (name, button, value) => { Object.assign(pads[name].buttons[button], { pressed: value > 0.5, value }); };
+"""
+
+
+def test_a_gamepad_moves_the_arm_and_records(made: Serving, tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with page(made, tmp_path) as shown:
+            await shown.evaluate(PADS)
+            await shown.evaluate("pads.pad.axes[0] = 0.08")  # a worn stick never rests at nought
+            await shown.evaluate("hold('pad', 4, 1)")
+            await made.memory.until(lambda: made.memory.wishes and made.memory.wishes[-1].clutch, "its shoulder holds")
+            await shown.evaluate("pads.pad.axes[3] = -1")
+            await made.memory.until(lambda: tcp(made)[2, 3] > 0.3, "the right stick lifts")
+            assert tcp(made)[1, 3] == pytest.approx(0.0, abs=1e-9)
+            await shown.evaluate("pads.pad.axes[3] = 0; pads.pad.axes[0] = 1")
+            await made.memory.until(lambda: tcp(made)[1, 3] > 0.02, "the left stick goes to the right")
+            await shown.evaluate("hold('pad', 7, 0.4)")
+            await made.memory.until(lambda: made.memory.wishes[-1].opening == pytest.approx(0.6), "its trigger grips")
+            await shown.evaluate("hold('pad', 0, 1)")
+            await made.memory.until(lambda: made.memory.calls == [Action.START], "A records")
+            await shown.evaluate("hold('pad', 4, 0)")
+            await made.memory.until(lambda: not made.memory.wishes[-1].clutch, "the clutch is open")
+            assert made.memory.calls == [Action.START], "a button that stays down asks once"
+
+    run(visit())
+
+
+def test_a_space_mouse_moves_and_turns_the_arm(made: Serving, tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with page(made, tmp_path) as shown:
+            await shown.evaluate(PADS)
+            await shown.evaluate("hold('mouse', 0, 1)")
+            await made.memory.until(lambda: made.memory.wishes and made.memory.wishes[-1].clutch, "its button holds")
+            await shown.evaluate("pads.mouse.axes[2] = -1")
+            await made.memory.until(lambda: tcp(made)[2, 3] > 0.3, "lifted, it lifts")
+            await shown.evaluate("pads.mouse.axes[2] = 0; pads.mouse.axes[5] = 1")
+            await made.memory.until(lambda: abs(tcp(made)[1, 0]) > 0.1, "twisted, it turns about the vertical")
+            await shown.evaluate("pads.mouse.axes[5] = 0; hold('mouse', 1, 1)")
+            await made.memory.until(lambda: made.memory.wishes[-1].opening == 0.0, "its other button grips")
+            await shown.evaluate("hold('mouse', 0, 0)")
+            await made.memory.until(lambda: not made.memory.wishes[-1].clutch, "the clutch is open")
+
+    run(visit())

@@ -12,7 +12,7 @@ const at = (id) => document.getElementById(id);
 const view = new View(), link = new Link(), hand = new Hand(), gamepads = new Gamepads();
 const desk = new Desk(at('stage'), hand);
 const BUTTONS = { record: 'record', discard: 'discard', mark: 'mark', 'arm-stop': 'arm_stop', 'arm-home': 'arm_home', 'arm-reset': 'arm_reset' };
-let state = null, headset = null, closed = false, claimed = false, last = null, before = performance.now();
+let state = null, headset = null, closed = false, claimed = false, last = null, mode = null, before = performance.now();
 
 // ---- asking for things
 
@@ -73,7 +73,7 @@ async function enter() {
   const next = new Headset({ steer, ask, settle, release: (why) => link.send({ type: 'release', why }) });
   next.addEventListener('end', () => { headset = null; });
   try {
-    await next.enter(await immersion());
+    await next.enter(mode);
     headset = next;
     if (state) headset.show(state);
   } catch (error) {
@@ -82,7 +82,7 @@ async function enter() {
 }
 
 async function offerHeadset() {
-  const mode = await immersion();
+  mode = await immersion();
   at('enter-xr').hidden = !mode;
   at('enter-xr').textContent = mode === 'immersive-ar' ? 'Enter AR' : 'Enter VR';
 }
@@ -116,9 +116,11 @@ link.addEventListener('delay', ({ detail }) => {
 });
 link.addEventListener('open', () => view.link(true));
 link.addEventListener('closed', () => {
-  state = state && { ...state, seat: 'free', engaged: false, mode: '', refusal: { sentence: 'teleop_node does not answer; connecting again' } };
-  if (state) view.show(state);
   view.link(false);
+  if (!state) return;
+  const refusal = { sentence: 'teleop_node does not answer; connecting again' };
+  state = { ...state, seat: 'free', engaged: false, mode: '', refusal };
+  view.show(state);
   headset?.show(state);
 });
 link.addEventListener('unpaired', begin);
