@@ -100,8 +100,7 @@ class Seat:
         if self.holder not in (None, client) and idle_s < IDLE_S:
             return Refusal(
                 Reason.SECOND_CLIENT,
-                f"another page steers; press 'Give up' there, or wait {IDLE_S - idle_s:.0f} s "
-                "without its clutch held",
+                f"another page steers; press 'Give up' there, or wait {IDLE_S - idle_s:.0f} s without its clutch held",
             )
         self.holder, self._used_s = client, now_s
         return None

@@ -52,7 +52,7 @@ export class Panel {
   text({ state, delay, notice }) {
     const [word, colour] = headline(state);
     this.line(word, TEXT, 82, 46, colour, 700);
-    this.line(state.mode || 'the arm says nothing', TEXT, 126, 25, state.mode.startsWith('teleop') ? GOOD : FAINT);
+    this.line(state.mode || 'the arm says nothing', TEXT, 126, 25, state.mode === 'teleop' ? GOOD : FAINT);
     const recorder = state.recorder;
     const recording = recorder?.state === 'recording';
     this.line(recording ? '● recording' : recorder?.state ?? 'no recorder', TEXT, 208, 31, recording ? BAD : FAINT, 600);

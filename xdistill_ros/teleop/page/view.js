@@ -30,7 +30,7 @@ export class View {
     const pill = at('mode');
     pill.textContent = mode || 'no arm';
     pill.title = mode || 'arm_bridge_node says nothing';
-    pill.className = `pill ${mode.startsWith('teleop') ? 'good' : mode.startsWith('stopped') || !mode ? 'bad' : ''}`;
+    pill.className = `pill ${mode === 'teleop' ? 'good' : mode.startsWith('stopped') || !mode ? 'bad' : ''}`;
   }
 
   clutch({ engaged, limit, refusal }) {
