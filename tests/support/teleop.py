@@ -67,6 +67,10 @@ class Memory:
             self.refusals.append(refusal)
             self.changed.notify_all()
 
+    def turned_away(self, refusal: Refusal) -> None:
+        """Remembered with the others."""
+        self.refused(refusal)
+
     def tcp(self) -> Array | Refusal:
         """At home."""
         return HOME

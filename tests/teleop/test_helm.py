@@ -106,6 +106,12 @@ def test_each_loss_releases_says_why_and_wants_a_fresh_press(bench: Bench, loss:
     assert bench.helm.refusal is None
 
 
+def test_a_hand_that_is_not_seen_does_not_open_the_gripper(bench: Bench) -> None:
+    bench.engage()
+    bench.hand.go(trigger=1.0)
+    assert bench.hand.go(position=None, trigger=0.0).opening == 0.0
+
+
 def test_a_press_while_the_controller_is_not_seen_is_refused(bench: Bench) -> None:
     bench.hand.go(0.1, clutch=False)
     assert not bench.hand.go(position=None).clutch

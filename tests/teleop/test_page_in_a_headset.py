@@ -18,6 +18,9 @@ from tests.support.teleop import HOME
 pytestmark = pytest.mark.timeout(280)  # a browser with its pixels drawn by the processor, on a machine that may be busy
 
 
+ONLY_VR = "navigator.xr.isSessionSupported = (mode) => Promise.resolve(mode === 'immersive-vr');"
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
     required()
@@ -43,16 +46,17 @@ async def until(made: Steered, condition: Callable[[], Any], what: str) -> None:
 
 
 @asynccontextmanager
-async def worn(made: Steered, folder: Path, scheme: str = "http") -> AsyncIterator[Tab]:
-    """The page, paired, in AR."""
-    async with tab(folder, emulated_headset()) as shown:
+async def worn(made: Steered, folder: Path, scheme: str = "http", *, see_through: bool = True) -> AsyncIterator[Tab]:
+    """The page, paired, in AR, or in VR where the headset cannot see through."""
+    wanted = "Enter AR" if see_through else "Enter VR"
+    async with tab(folder, emulated_headset(), "" if see_through else ONLY_VR) as shown:
         await shown.look(960, 720)
         await shown.open(made.url(scheme) + "/")
         await shown.until("!document.getElementById('pairing').hidden", "the code is asked for")
         await shown.evaluate(f"document.getElementById('code').value = '{made.code}'")
         await shown.evaluate("document.getElementById('pair-form').requestSubmit()")
         await shown.until("document.getElementById('rig').textContent === 'sim table'", "the state is shown")
-        await shown.until("document.getElementById('enter-xr').textContent === 'Enter AR'", "AR is offered")
+        await shown.until(f"document.getElementById('enter-xr').textContent === '{wanted}'", f"{wanted} is offered")
         await shown.evaluate("document.getElementById('enter-xr').click()")
         await shown.until("Boolean(device.activeSession)", "the session runs")
         await shown.evaluate("feel()")
@@ -192,5 +196,16 @@ def test_the_left_hand_may_steer_as_well(made: Steered, arm: MadeUpArm, tmp_path
             await until(made, lambda: arm.clutch, "the left grip holds")
             await shown.evaluate("device.controllers.left.updateButtonValue('squeeze', 0)")
             await until(made, lambda: not arm.clutch, "and lets go")
+
+    run(visit())
+
+
+def test_a_headset_without_passthrough_steers_in_vr(made: Steered, arm: MadeUpArm, tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with worn(made, tmp_path, see_through=False) as shown:
+            assert await shown.evaluate("device.activeSession.environmentBlendMode") == "opaque"
+            await grip(shown, made)
+            await move(shown, 0, 0.05, 0)
+            await until(made, lambda: abs(arm.tcp[2, 3] - HOME[2, 3] - 0.05) < 5e-3, "5 cm up")
 
     run(visit())

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
+from rclpy.duration import Duration
 from sensor_msgs.msg import Image, Joy
 from std_msgs.msg import String
 
@@ -34,6 +35,7 @@ from .lifecycle import GraphNode, SetupError, run
 from .tunables import Tunable
 
 _PICTURE_S = 0.1
+_LAST_WORD_S = 0.5
 _CALL_S = 3.0  # for a service to appear, and again to answer
 _SERVICES = {
     Action.START: "/recorder/start",
@@ -77,10 +79,10 @@ class TeleopNode(GraphNode):
         self.every(_PICTURE_S, self._look, steady=True)
 
     def deactivate(self) -> None:
-        """Lets go of the arm."""
-        self._server.later(
-            self._server.console.release, Refusal(Reason.NOT_ENGAGED, "teleop_node is not active; activate it")
-        )
+        """Lets go of the arm, and waits until the bridge has heard it: the process may be about to end."""
+        refusal = Refusal(Reason.NOT_ENGAGED, "teleop_node is not active; activate it")
+        self._server.now(self._server.console.release, refusal)
+        self._joys.wait_for_all_acked(Duration(seconds=_LAST_WORD_S))
 
     def forget(self) -> None:
         """The pose that was heard is of another world."""
@@ -140,6 +142,11 @@ class TeleopNode(GraphNode):
         else:
             self.refuse(refusal, "hand")
 
+    def turned_away(self, refusal: Refusal) -> None:
+        """Counts and logs it; it does not stand, for what was refused is over."""
+        self.refuse(refusal, "page")
+        self.accept("page")
+
     def took(self, seconds: float) -> None:
         """From the socket to what was published."""
         self.health.took("hand", seconds)
@@ -165,8 +172,7 @@ class TeleopNode(GraphNode):
         self.when_released(self._server.stop)
         server = self._server
         self.get_logger().info(
-            f"open {server.address} in the headset's browser, or http://localhost:{self.rig.teleop.http_port} here; "
-            f"code {server.code}"
+            f"open {server.address} in the headset's browser, or http://localhost:{self.rig.teleop.http_port} here"
         )
 
     def _announce(self, code: str) -> None:

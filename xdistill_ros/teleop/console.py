@@ -52,6 +52,9 @@ class Graph(Protocol):
     def refused(self, refusal: Refusal | None) -> None:
         """The helm's standing refusal has changed; None when it is over."""
 
+    def turned_away(self, refusal: Refusal) -> None:
+        """A page was refused something; that says nothing about the hand that steers."""
+
     def took(self, seconds: float) -> None:
         """How long a sample took from the socket to what was published."""
 
@@ -111,12 +114,10 @@ class Console:
 
     def misbehaved(self, page: Page, refusal: Refusal) -> None:
         """A page sent what cannot be read, or too much of it."""
-        page.tell({"type": "notice", "ok": False, "text": refusal.sentence})
+        self._turn_away(page, refusal)
         if self._seat.holder == page.number:
             self._helm.release(refusal)
             self._say()
-        else:
-            self._graph.refused(refusal)
 
     def tick(self) -> None:
         """To be called several times in a heartbeat: time-outs, and what is to be said again."""
@@ -183,8 +184,7 @@ class Console:
         before = self._seat.holder
         refusal = self._seat.claim(page.number, self._clock())
         if refusal is not None:
-            page.tell({"type": "notice", "ok": False, "text": refusal.sentence})
-            self._graph.refused(refusal)
+            self._turn_away(page, refusal)
         elif before != page.number:
             self._helm.newcomer()
             self._say()
@@ -199,8 +199,8 @@ class Console:
 
     async def _on_call(self, page: Page, call: Call) -> None:
         if self._seat.holder not in (None, page.number) and call.action not in _ALWAYS_ALLOWED:
-            refusal = Refusal(Reason.NOT_STEERING, f"{call.action.value}: only the page that steers may ask for it")
-            page.tell({"type": "notice", "ok": False, "text": refusal.sentence})
+            sentence = f"{call.action.value}: only the page that steers may ask for it"
+            self._turn_away(page, Refusal(Reason.NOT_STEERING, sentence))
             return
         ok, text = await self._graph.call(call.action)
         page.tell({"type": "notice", "ok": ok, "text": text})
@@ -209,6 +209,10 @@ class Console:
         page.tell({"type": "pong", "time_ms": ping.time_ms})
 
     # ---- inside
+
+    def _turn_away(self, page: Page, refusal: Refusal) -> None:
+        page.tell({"type": "notice", "ok": False, "text": refusal.sentence})
+        self._graph.turned_away(refusal)
 
     def _vacate(self, page: Page, refusal: Refusal | None) -> None:
         if not self._seat.leave(page.number):

@@ -63,8 +63,9 @@ class Helm:
     def sample(self, sample: Sample, now_s: float) -> Wish:
         """Takes one sample; `now_s` of the steady clock."""
         self._heard_s = now_s
-        self.opening = 1.0 - sample.trigger
         refusal = self._gates.check(sample, now_s)
+        if refusal is None:
+            self.opening = 1.0 - sample.trigger
         if not sample.clutch:
             self._may_press = True
             self._let_go()

@@ -96,6 +96,14 @@ class Server:
         """Calls one of the console's methods in the server's thread. Thread-safe."""
         self._loop.call_soon_threadsafe(told, *arguments)
 
+    def now(self, told: Callable[..., None], *arguments: object) -> None:
+        """The same, and waits until it is done. Not to be called in the server's thread."""
+
+        async def tell() -> None:
+            told(*arguments)
+
+        asyncio.run_coroutine_threadsafe(tell(), self._loop).result(_START_S)
+
     @property
     def code(self) -> str:
         """The pairing code now."""

@@ -61,8 +61,9 @@ export class Panel {
       this.line(`${recorder.episodes} episodes`, TEXT + 190, 262, 30, INK);
       this.line(recorder.stage, TEXT + 190, 296, 25, FAINT);
     }
-    const warning = state.refusal?.sentence ?? (state.limit ? 'At the edge of the workspace: come back' : '');
-    this.paragraph(warning, TEXT, 356, 28, BAD);
+    const refused = recorder?.state === 'refused' ? recorder.message : '';
+    const edge = state.limit ? 'At the edge of the workspace: come back' : '';
+    this.paragraph(state.refusal?.sentence ?? (edge || refused), TEXT, 356, 28, BAD);
     const link = delay === undefined ? '' : ` · ${delay.toFixed(0)} ms`;
     const degrees = Math.round(state.yaw_rad * 180 / Math.PI);
     this.line(`scale ${state.scale.toFixed(2)} · facing ${degrees}°${link}`, EDGE + 4, 548, 25, FAINT);
