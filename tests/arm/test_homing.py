@@ -36,7 +36,9 @@ def sent_on_the_way(rig: Rig, start: np.ndarray, most_ticks: int = 1000) -> tupl
     raise AssertionError(f"neither home nor held after {most_ticks} ticks: {sent[-1]}")
 
 
-@settings(max_examples=25)
+# the same starts every time: of 555 drawn at random, half of their coordinates at a wall, two in a corner with a turned
+# hand were kept from home by the walls, and held with the reason
+@settings(max_examples=25, derandomize=True)
 @given(shares, turns)
 @example((0.0, 0.0, 0.8), (-0.5, 0.2, 0.2))  # corners, where a straight line of the joints would leave the workspace
 @example((1.0, 0.6, 0.5), (0.9, 0.0, 0.3))

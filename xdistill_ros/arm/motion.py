@@ -21,7 +21,7 @@ from .tracker import Tracker
 Array = NDArray[np.float64]
 
 # Going home is nobody's task: a part of what TCP and joints may do is fast enough.
-_HOME_TCP_SHARE, _HOME_JOINT_SHARE = 0.8, 0.3
+_HOME_TCP_SHARE, _HOME_JOINT_SHARE = 0.5, 0.3
 _HOME_TOLERANCE_RAD = 1e-3
 
 

@@ -54,9 +54,9 @@ class Observed:
             self._stages[status.name] = health.stages(status)
 
     @property
-    def heard(self) -> bool:
-        """Whether any node has said anything."""
-        return bool(self._values)
+    def nodes(self) -> set[str]:
+        """Who has said anything."""
+        return set(self._values)
 
     def value(self, node: str, key: str) -> str | None:
         """One value of a node's newest status."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -19,6 +19,7 @@ from .observed import STAGES, Observed
 
 _INTERRUPTIBLE_S = 0.2
 _DISCOVERY_S = 10.0
+_ANNOUNCED_S = 3.5  # Fast DDS's participants announce themselves every 3 s, to whom missed it before
 
 
 def print_table(seconds: float) -> int:
@@ -43,23 +44,30 @@ def print_table(seconds: float) -> int:
 
 
 def listen(seconds: float) -> Observed:
-    """What all nodes say within `seconds` of the first that is heard, or until Ctrl-C.
+    """What all nodes say until `seconds` after the first word of the last of them, or until Ctrl-C.
 
-    Discovery comes before, and takes seconds on a machine that is busy.
+    They are discovered one by one, which takes seconds on a machine that is busy: so long it listens at least.
     """
     observed = Observed()
-    # without rclpy's own handler, which would pull the context away from under a message that is being taken
-    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO), contextlib.suppress(KeyboardInterrupt):
+    interrupted = threading.Event()
+    # neither rclpy's handler, which would pull the context away from under a message that is being taken, nor an
+    # exception, which is lost when it comes in the middle of a destructor
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
         node = rclpy.create_node("xdistill_trace")
         node.create_subscription(DiagnosticArray, "/diagnostics", observed.update, qos.reports())
-        _spin_until(node, lambda: observed.heard, _DISCOVERY_S)
-        if observed.heard:
-            _spin_until(node, lambda: False, seconds)
+        _spin(node, observed, seconds, interrupted)
         node.destroy_node()
+    signal.signal(signal.SIGINT, before)
     return observed
 
 
-def _spin_until(node: Node, done: Callable[[], bool], seconds: float) -> None:
-    ends_s = time.monotonic() + seconds
-    while not done() and (left_s := ends_s - time.monotonic()) > 0:
+def _spin(node: Node, observed: Observed, seconds: float, interrupted: threading.Event) -> None:
+    heard: set[str] = set()
+    ends_s = time.monotonic() + _DISCOVERY_S
+    while not interrupted.is_set() and (left_s := ends_s - time.monotonic()) > 0:
         rclpy.spin_once(node, timeout_sec=min(left_s, _INTERRUPTIBLE_S))
+        for name in sorted(observed.nodes - heard):
+            sys.stderr.write(f"hears {name}\n")
+            ends_s = time.monotonic() + max(seconds, _ANNOUNCED_S)
+        heard = observed.nodes
