@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.hands import Hand
 from tests.support.rigs import sim_table
@@ -179,3 +182,56 @@ def test_a_newcomer_who_holds_the_grip_already_does_not_engage(bench: Bench) -> 
     bench.engage()
     bench.helm.newcomer()
     assert not bench.hand.go(0.5).clutch
+
+
+class Life(NamedTuple):
+    """Any short time of a hand."""
+
+    velocity: tuple[float, float, float]
+    clutch: bool
+    happens: str
+
+
+lives = st.lists(
+    st.builds(
+        Life,
+        st.tuples(*[st.floats(-8.0, 8.0)] * 3),
+        st.booleans(),
+        st.sampled_from(["nothing", "nothing", "lost", "guessed", "blurred", "silence", "holds", "leaps"]),
+    ),
+    max_size=30,
+)
+
+
+@given(lives)
+def test_whatever_happens_the_arm_is_asked_for_no_leap_and_engages_only_by_a_fresh_press(life: list[Life]) -> None:
+    bench = Bench()
+    before: Array | None = None
+    fresh = False
+    for now in life:
+        if now.happens == "silence":
+            bench.hand.now_s += 1.0
+            bench.helm.check(bench.hand.now_s)
+        elif now.happens == "holds":
+            bench.helm.tell_mode("hold (unreachable: no way there)")
+        elif now.happens == "leaps":
+            bench.hand.position = bench.hand.position + 0.5
+        engaged = bench.helm.engaged
+        wish = bench.hand.go(
+            velocity=now.velocity,
+            clutch=now.clutch,
+            emulated=now.happens == "guessed",
+            visible=now.happens != "blurred",
+            **({"position": None} if now.happens == "lost" else {}),
+        )
+        if wish.target is not None:
+            assert wish.clutch
+            if engaged:
+                assert before is not None
+                leap_m = np.linalg.norm(wish.target[:3, 3] - before[:3, 3])
+                assert leap_m <= RIG.teleop.scale * RIG.teleop.jump_m + 1e-9
+            else:
+                assert fresh, "the grip was seen open since the arm was last let go"
+                assert np.allclose(wish.target, bench.tcp), "a new grip begins where the arm is"
+            before = bench.tcp = wish.target  # the arm follows at once
+        fresh = not now.clutch or (fresh and wish.clutch)

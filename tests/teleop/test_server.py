@@ -261,6 +261,35 @@ def test_the_headsets_fastest_rate_is_no_flood(made: Serving) -> None:
     run(visit())
 
 
+def test_a_page_that_reads_nothing_keeps_nobody_waiting(made: Serving) -> None:
+    async def visit() -> None:
+        async with browser(made) as other, Browser(made.url(""), made.server.code) as deaf:
+            await deaf.pair()
+            deaf.socket = await deaf.session.ws_connect(made.url("/socket", "ws"), headers={"Origin": deaf.origin})
+            for _ in range(300):
+                made.server.later(made.server.console.tell_picture, b"\xff" * 100_000)
+                await asyncio.sleep(0.002)
+            await other.say(type="ping", time_ms=5.0)
+            await other.until(lambda: {"type": "pong", "time_ms": 5.0} in other.heard, "the other is answered")
+
+    run(visit())
+
+
+def test_there_is_an_end_to_the_pages_that_may_be_open(made: Serving) -> None:
+    async def visit() -> None:
+        async with browser(made) as page:
+            url, headers = made.url("/socket", "ws"), {"Origin": page.origin}
+            others = [await page.session.ws_connect(url, headers=headers) for _ in range(15)]
+            with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+                await page.session.ws_connect(url, headers=headers)
+            assert error.value.status == 503
+            await others[0].close()
+            await page.until(lambda: page.state["pages"] == 15, "one is closed")
+            await page.session.ws_connect(url, headers=headers)
+
+    run(visit())
+
+
 # ---- steering
 
 
