@@ -27,6 +27,7 @@ NODES = {name for name in PROJECT["scripts"] if name.endswith("_node")}
 ASK = (
     "import json; from xdistill_ros import resources, rig; found = rig.load(resources.config('rigs/sim_table.yaml')); "
     "from jinja2 import PackageLoader; PackageLoader('xdistill_ros.trials'); "
+    "from importlib.resources import files; files('xdistill_ros.teleop').joinpath('page/main.js').read_text(); "
     "print(json.dumps([str(resources.share()), str(found.arm.urdf)]))"
 )
 
@@ -125,7 +126,9 @@ def test_executables_go_where_ros_looks_for_them() -> None:
     assert setup["install"]["install_scripts"] == setup["develop"]["script_dir"] == "$base/lib/xdistill_ros"
 
 
-@pytest.mark.parametrize("heavy", ["torch", "mujoco", "ros-rclpy", "diffusers", "aiohttp", "pyrealsense2", "av"])
+@pytest.mark.parametrize(
+    "heavy", ["torch", "mujoco", "ros-rclpy", "diffusers", "aiohttp", "cryptography", "pyrealsense2", "av"]
+)
 def test_a_robot_pc_is_spared_what_it_does_not_need(heavy: str) -> None:
     assert not [line for line in PROJECT["dependencies"] if line.startswith(heavy)]
 

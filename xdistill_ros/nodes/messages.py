@@ -211,9 +211,9 @@ def pose_of(message: PoseStamped) -> NDArray[np.float64]:
     return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
 
 
-def joy_message(clutched: bool, opening: float, stamp_ns: int) -> Joy:
-    """A person's hand: clutch held or not, wished gripper opening from 0, closed, to 1, open."""
-    message = Joy(axes=[opening], buttons=[int(clutched)])
+def joy_message(clutch: bool, opening: float, stamp_ns: int) -> Joy:
+    """Joy of the operator's hand: `buttons[0]` the clutch is held, `axes[0]` the gripper's wished opening, 0 to 1."""
+    message = Joy(axes=[opening], buttons=[int(clutch)])
     message.header.stamp = to_stamp(stamp_ns)
     return message
 

@@ -256,6 +256,38 @@ class Recording(Strict):
     )
 
 
+class Teleop(Strict):
+    """How a person's hand moves the arm, and what releases the clutch."""
+
+    scale: Annotated[float, Field(ge=0.05, le=3.0)] = Field(
+        default=1.0, description="metres of the TCP for a metre of the hand; the page can change it"
+    )
+    yaw_rad: Radians = Field(
+        default=0.0,
+        description="which way the operator faces, about the base frame's z: 0 as the arm, along x; 3.14 towards it",
+    )
+    port: Annotated[int, Field(ge=1024, le=65535)] = Field(default=8443, description="HTTPS, for headsets")
+    http_port: Annotated[int, Field(ge=1024, le=65535)] = Field(
+        default=8080, description="plain HTTP on this computer and through `adb reverse`; others are sent to HTTPS"
+    )
+    jump_m: Annotated[float, Field(gt=0.0, le=0.3)] = Field(
+        default=0.06, description="farthest that the hand moves between two samples"
+    )
+    jump_rad: Annotated[float, Field(gt=0.0, le=1.6)] = Field(default=0.436, description="the same for its rotation")
+    heartbeat_s: Annotated[float, Field(ge=0.05, le=2.0)] = Field(
+        default=0.25, description="steady-clock silence of the page that releases the clutch"
+    )
+    stale_s: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
+        default=0.2, description="how late a sample may come, and how long tracking may stand still to the last bit"
+    )
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.port == self.http_port:
+            raise ValueError(f"port and http_port are both {self.port}; give each its own")
+        return self
+
+
 class Span(Strict):
     """A range of seconds that the simulator draws from."""
 
@@ -294,6 +326,7 @@ class Rig(Strict):
     observation: Observation = Observation()
     policy: Policy
     recording: Recording = Recording()
+    teleop: Teleop = Teleop()
     simulation: Simulation | None = Field(default=None, description="present exactly for simulated rigs")
 
     @model_validator(mode="after")

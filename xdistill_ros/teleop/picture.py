@@ -1,0 +1,20 @@
+"""What a camera sees, small enough for a page."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH_PX = 480
+_QUALITY = 70
+
+
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """JPEG of RGB pixels (H, W, 3), at most WIDTH_PX wide."""
+    height, width, _ = pixels.shape
+    if width > WIDTH_PX:
+        size = (WIDTH_PX, round(height * WIDTH_PX / width))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, encoded = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return encoded.tobytes()
