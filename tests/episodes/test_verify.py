@@ -143,6 +143,15 @@ def test_stamps_that_go_back_are_found(tmp_path: Path) -> None:
     assert finding.severity is Severity.ERROR
 
 
+def test_commands_for_one_instant_are_no_fault_and_those_that_go_back_are(store: Path) -> None:
+    """While ROS time stands still the control thread goes on, so its ticks may share a stamp."""
+    array = zarr.open_array(store / "raw/command/stamp_ns", mode="r+", zarr_format=2)
+    array[5] = array[4]
+    assert found(store) == []
+    array[5] = array[3]
+    assert "raw/command: stamps go back 1 times" in only_in(found(store), 0, "stamps go back").what
+
+
 def test_another_rate_is_found(tmp_path: Path) -> None:
     def slow(rows: list[Row]) -> None:
         del rows[1::2]
