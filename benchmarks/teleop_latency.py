@@ -37,6 +37,7 @@ MARK_M = 1e-8  # samples are told apart by so much along x
 MARKS = 100
 MOVED_RAD = 1e-5  # by far more than what the marks ask of a joint, by far less than the first tick of a step
 PATIENCE_S = 60.0
+GRIPS = 5
 
 
 class Ear:
@@ -159,13 +160,20 @@ async def measure(described: rig.Rig, ear: Ear, steps: int) -> tuple[list[float]
             hearing = asyncio.create_task(_hear(socket))
             hand = Hand(socket)
             await socket.send_json({"type": "claim"})
-            await hand.rest(2.0, clutch=False)
-            await hand.rest(2.0)
-            if not ear.mode.startswith("teleop"):
-                raise SystemExit(f"the arm does not follow; it says: {ear.mode}")
+            await _grip(hand, ear)
             followed = [await _step(hand, ear, k) for k in range(steps)]
             hearing.cancel()
     return _to_targets(hand, ear), [ms for ms in followed if ms is not None]
+
+
+async def _grip(hand: Hand, ear: Ear) -> None:
+    """Presses the clutch until the arm follows, as a person would while the graph comes up."""
+    for _ in range(GRIPS):
+        await hand.rest(1.0, clutch=False)
+        await hand.rest(2.0)
+        if ear.mode.startswith("teleop"):
+            return
+    raise SystemExit(f"the arm does not follow; it says: {ear.mode}")
 
 
 async def _hear(socket: aiohttp.ClientWebSocketResponse) -> None:

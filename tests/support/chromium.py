@@ -33,12 +33,14 @@ const device = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: false });
 device.installRuntime({ forceInstall: true });
 device.position.set(0, 1.6, 0);
 window.device = device;
-window.hand = { at: [0.2, 1.2, -0.4], lost: false, guessed: false, frozen: false };
+const STEP_M = 0.01;
+window.hand = { at: [0.2, 1.2, -0.4], goal: null, lost: false, guessed: false, frozen: false };
 window.pulses = [];
 const getPose = XRFrame.prototype.getPose;
 XRFrame.prototype.getPose = function (space, base) {
   const pose = getPose.call(this, space, base);
   const right = [...this.session.inputSources].some((s) => s.handedness === 'right' && s.gripSpace === space);
+  if (right && hand.goal) approach();
   if (right && hand.lost) return null;
   return { transform: pose.transform, emulatedPosition: right && hand.guessed }; // the emulator calls all guessed
 };
@@ -46,13 +48,17 @@ setInterval(() => {
   const tremble = () => hand.frozen ? 0 : (Math.random() - 0.5) * 2e-4;
   device.controllers.right.position.set(...hand.at.map((v) => v + tremble()));
 }, 5);
-window.moveHand = async (way, seconds) => {
-  const from = [...hand.at], began = performance.now();
-  for (let done = 0; done < 1;) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    done = Math.min(1, (performance.now() - began) / 1000 / seconds);
-    hand.at = from.map((v, i) => v + done * way[i]);
-  }
+// A step with each frame, however slow the browser: no leap.
+window.moveHand = (way) => new Promise((arrived) => {
+  hand.goal = hand.at.map((v, i) => v + way[i]);
+  hand.arrived = arrived;
+});
+const approach = () => {
+  const way = hand.goal.map((v, i) => v - hand.at[i]), length = Math.hypot(...way);
+  hand.at = length < STEP_M ? hand.goal : hand.at.map((v, i) => v + way[i] * STEP_M / length);
+  if (hand.at !== hand.goal) return;
+  hand.goal = null;
+  hand.arrived();
 };
 window.press = (id, value) => device.controllers.right.updateButtonValue(id, value);
 window.feel = () => {

@@ -321,12 +321,16 @@ def stack(
     with own_domain() as domain:
         chosen: dict[str, Any] = {"bundle": bundle} if record is None else dict(record)
         options = graphs.Options(rig=rig_path, domain=domain, **chosen)
-        yield from _stack(folder, rig, parts, options, started)
+        with stack_of(folder, parts, options, started) as made:
+            yield made
 
 
-def _stack(
-    folder: Path, rig: Rig, parts: tuple[graphs.GraphName, ...], options: graphs.Options, started: bool
+@contextlib.contextmanager
+def stack_of(
+    folder: Path, parts: tuple[graphs.GraphName, ...], options: graphs.Options, started: bool = True
 ) -> Iterator[Any]:
+    """Processes of graphs `parts` as `options` have them, and a probe."""
+    rig = rigs.load(options.rig)
     made = [graphs.build(part, rig, options) for part in parts]
     graph = graphs.Graph(made[0].name, tuple(p for g in made for p in g.processes), made[0].environment)
     saved = {key: os.environ.get(key) for key in graph.environment}

@@ -89,8 +89,8 @@ async def grip(shown: Tab, made: Steered) -> None:
 
 
 async def move(shown: Tab, x: float, y: float, z: float) -> None:
-    """The right hand, slowly enough for a slow browser's samples to lie near each other."""
-    await shown.evaluate(f"moveHand([{x}, {y}, {z}], {max(0.3, 4 * float(np.hypot(np.hypot(x, y), z)))})")
+    """The right hand, a little with each frame."""
+    await shown.evaluate(f"moveHand([{x}, {y}, {z}])")
 
 
 async def lost(made: Steered, reason: str, before: int) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import threading
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+_SYNC_S = 0.5  # between two
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -29,6 +33,33 @@ def sync_filesystem(path: Path) -> None:
             raise OSError(number, os.strerror(number), str(path))
     finally:
         os.close(descriptor)
+
+
+class SteadySync:
+    """Sends what is written to the disk while it is being written, so that waiting for it at the end is short."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written, self._closed = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        self._thread.start()
+
+    def written(self) -> None:
+        """Something has been written."""
+        self._written.set()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._closed.set()
+        self._written.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._written.wait() and not self._closed.is_set():
+            self._written.clear()
+            with contextlib.suppress(OSError):  # whoever waits for the end is told
+                sync_filesystem(self._path)
+            self._closed.wait(_SYNC_S)
 
 
 def exchange(one: Path, other: Path) -> None:

@@ -20,7 +20,7 @@ from xdistill_ros.rig import Rig
 
 from . import about, ends, layout, table
 from .about import About, StoreError
-from .files import sync_filesystem
+from .files import SteadySync, sync_filesystem
 from .repair import repair
 from .table import Table
 
@@ -50,6 +50,7 @@ class Writer:
         except BaseException:
             self._lock.close()
             raise
+        self._sync = SteadySync(path)
 
     @property
     def episodes(self) -> int:
@@ -66,6 +67,7 @@ class Writer:
         """One row of `data/`, a value for each of `layout.data_columns`. Raises DiskFullError before it is too late."""
         self.check_space()
         self._tables[layout.DATA].append(row)
+        self._sync.written()
 
     def append_raw(self, stream: str, sample: Mapping[str, ArrayLike]) -> None:
         """One sample of a stream of `layout.raw_columns`."""
@@ -93,6 +95,7 @@ class Writer:
 
     def close(self) -> None:
         """Discards what is open and lets another writer in."""
+        self._sync.close()
         self.discard()
         self._lock.close()
 

@@ -186,10 +186,12 @@ class TeleopNode(GraphNode):
 
     def _look(self) -> None:
         """The camera's newest picture, when somebody looks."""
+        if self._server.console.pages == 0:
+            return
         newest = None
         for message, _ in self._pictures.take():
             newest = message
-        if newest is None or self._server.console.pages == 0:
+        if newest is None:
             return
         pixels = messages.pixels_of(newest, self._camera, self.rig.cameras[self._camera])
         if isinstance(pixels, Refusal):

@@ -74,7 +74,10 @@ export class Panel {
   line(text, x, y, size, colour, weight = 400) {
     this.paper.font = `${weight} ${size}px ${FONT}`;
     this.paper.fillStyle = colour;
-    this.paper.fillText(text, x, y, WIDTH - x - EDGE);
+    const room = WIDTH - x - EDGE;
+    let shown = text;
+    while (shown && this.paper.measureText(shown).width > room) shown = `${shown.slice(0, -2)}…`;
+    this.paper.fillText(shown, x, y);
   }
 
   paragraph(text, x, y, size, colour) {

@@ -9,7 +9,9 @@ void main() { uv = texel; gl_Position = view * model * vec4(place, 1.0); }`;
 const FRAGMENT = `#version 300 es
 precision mediump float; uniform sampler2D image; uniform vec4 tint; uniform float textured; in vec2 uv; out vec4 colour;
 void main() { colour = mix(tint, texture(image, uv), textured); }`;
-const PANEL = { width: 0.9, height: 0.5, place: [0, 0.22, -1.15], tilt: 0.16 };
+const PANEL = { width: 0.9, height: 0.5 };
+const ABOVE = { place: [0, 0.22, -1.15], tilt: 0.16, scale: 1 }; // the arm is seen below it
+const AHEAD = { place: [0, 0, -1.2], tilt: 0, scale: 1.7 }; // without passthrough its picture is all there is to see
 const MARKER = { true: [0.13, 0.71, 0.45, 1], false: [0.55, 0.62, 0.7, 1] }, EDGE = [0.91, 0.63, 0.07, 1], HALF = 0.012;
 const FLOOR = { y: -1.4, half: 3, step: 0.5, colour: [0.25, 0.31, 0.38, 1] };
 
@@ -46,7 +48,7 @@ export class Scene {
       gl.uniformMatrix4fv(this.at.view, false, product(eye.projectionMatrix, eye.transform.inverse.matrix));
       if (!this.seeThrough) this.paint(this.floor, IDENTITY, FLOOR.colour);
       if (hand) this.paint(this.cube, hand, shown.state?.limit ? EDGE : MARKER[Boolean(shown.state?.engaged)]);
-      this.paint(this.quad, PANEL_MATRIX, null);
+      this.paint(this.quad, placed(this.seeThrough ? ABOVE : AHEAD), null);
     }
   }
 
@@ -72,8 +74,12 @@ export class Scene {
 }
 
 const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
-const [SIN, COS] = [Math.sin(PANEL.tilt), Math.cos(PANEL.tilt)];
-const PANEL_MATRIX = [1, 0, 0, 0, 0, COS, SIN, 0, 0, -SIN, COS, 0, ...PANEL.place, 1];
+
+/** By columns: scaled, its top tilted towards the operator, moved to its place. */
+function placed({ place, tilt, scale }) {
+  const s = scale * Math.sin(tilt), c = scale * Math.cos(tilt);
+  return [scale, 0, 0, 0, 0, c, s, 0, 0, -s, c, 0, ...place, 1];
+}
 
 /** a b, both by columns. */
 function product(a, b) {
@@ -130,10 +136,13 @@ function cube(h) {
   return [0, 1, 2].flatMap((axis) => [...face(axis, -1), ...face(axis, 1)]);
 }
 
+/** In short pieces: a line that begins behind the eye is lost to some renderers. */
 function grid() {
   const { y, half, step } = FLOOR, lines = [];
   for (let at = -half; at <= half; at += step) {
-    lines.push([at, y, -half, 0, 0], [at, y, half, 0, 0], [-half, y, at, 0, 0], [half, y, at, 0, 0]);
+    for (let from = -half; from < half; from += step) {
+      lines.push([at, y, from, 0, 0], [at, y, from + step, 0, 0], [from, y, at, 0, 0], [from + step, y, at, 0, 0]);
+    }
   }
   return lines;
 }
