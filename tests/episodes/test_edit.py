@@ -18,8 +18,10 @@ import pytest
 import zarr
 
 from tests.support import stores
+from tests.support.rigs import forward
 from xdistill_ros.episodes import Episode, Store, StoreError, Writer, layout
 from xdistill_ros.episodes.edit import delete, merge
+from xdistill_ros.episodes.realign import realign
 from xdistill_ros.episodes.rebuild import repaired
 from xdistill_ros.episodes.verify import verify
 
@@ -141,14 +143,25 @@ def test_a_half_written_store_is_repaired_first_and_that_is_said(store: Path, ca
     assert zarr.open_array(kept / "data" / "timestamp", mode="r", zarr_format=2).shape == (8,)
 
 
-def test_a_good_episode_is_saved_from_a_store_that_lost_an_image(store: Path) -> None:
+@pytest.mark.parametrize("lost", ["data/front/25.0.0.0", "raw/state/position/0.0"])
+def test_what_is_lost_does_not_become_black_images_and_zeros_by_an_edit(store: Path, tmp_path: Path, lost: str) -> None:
+    (store / lost).unlink()
+    for edit in (
+        lambda: delete(store, [0], nothing),
+        lambda: merge(tmp_path / "new", [store], nothing),
+        lambda: realign(store, {"front": 0.01}, forward, nothing),
+    ):
+        with pytest.raises(StoreError, match=r"files are gone or cut.*delete the episodes that"):
+            edit()
+    assert [path.name for path in store.parent.iterdir()] == ["store"]
+
+
+def test_good_episodes_are_saved_from_a_store_that_lost_an_image(store: Path) -> None:
     before = everything(store)
     (store / "data" / "front" / "25.0.0.0").unlink()
-    with pytest.raises(StoreError, match="an image is gone; leave its episode out"):
-        delete(store, [0], nothing)
-    assert [path.name for path in store.parent.iterdir()] == ["store"]
     delete(store, [1], nothing)
     assert everything(store) == [before[0], *before[2:]]
+    assert is_good(store)
 
 
 # ---- kills

@@ -63,7 +63,7 @@ def export(store: Store, target: Path, images: Images, advance: Callable[[], Non
         raise StoreError(f"{target}: exists; name another folder")
     if not store.episodes:
         raise StoreError(f"{store.path}: has no episode to export")
-    check_whole(store)
+    check_whole(store, store.episodes)
     unfinished = target.with_name(f".{target.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     _check_even(store, images)

@@ -38,7 +38,7 @@ def export(store: Store, target: Path, advance: Callable[[], None]) -> Path:
         raise StoreError(f"{target}: exists; name another file")
     if not store.episodes:
         raise StoreError(f"{store.path}: has no episode to export")
-    check_whole(store)
+    check_whole(store, store.episodes)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.part")
     try:

@@ -25,6 +25,7 @@ from .about import Control, StoreError
 from .rebuild import Advance, Piece, edited, put
 from .store import Episode, Store
 from .take import Forward, Take, Taken, Target
+from .verify import check_whole
 
 LARGEST_SHIFT_S = 1.0  # a latency is a part of a second; more is a clock that was wrong, or milliseconds
 STREAMS = {"state": layout.STATE, "command": layout.COMMAND, "target": layout.TARGET}
@@ -49,6 +50,7 @@ def realign(path: Path, shifts_s: Mapping[str, float], forward: Forward, advance
     """
     with edited(path) as store:
         shifts_ns = _checked(store, shifts_s)
+        check_whole(store, store.episodes)
         pieces = []
         for episode in store.episodes:
             pieces.append(_realigned(store, episode, shifts_ns, forward))

@@ -24,7 +24,7 @@ import zarr
 from numpy.typing import NDArray
 
 from . import about, ends, files, layout
-from .about import About, StoreError
+from .about import About
 from .repair import repair
 from .store import Episode, Store
 from .table import open_array
@@ -80,7 +80,8 @@ def _mend(path: Path) -> str | None:
 def put(path: Path, template: Store, attributes: Mapping[str, Any], pieces: Sequence[Piece], advance: Advance) -> None:
     """Makes a store of `pieces`, with arrays like `template`'s, the store at `path` in one step.
 
-    `advance` is called after each array. Whoever replaces a store holds its lock.
+    `advance` is called after each array. Whoever calls it holds the lock of a store that is replaced, and has checked
+    that the pieces are whole.
     """
     new = _beside(path)
     shutil.rmtree(new, ignore_errors=True)
@@ -148,11 +149,6 @@ def _numbers(pieces: Sequence[Piece], spans: Sequence[slice], path: str) -> list
         if store.path not in read:
             read[store.path] = np.asarray(store.array(path)[:])
         made.append(read[store.path][span])
-        if len(made[-1]) != span.stop - span.start:
-            raise StoreError(
-                f"{store.path}: {path} lacks rows of episode {piece.episode.index}; leave that episode out, "
-                f"`xdistill episodes verify` says which are whole"
-            )
     return made
 
 
@@ -215,10 +211,6 @@ def _same_files(one: Store, other: Store, path: str) -> bool:
 def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"{source}: an image is gone; leave its episode out, `xdistill episodes verify` says which it is"
-        ) from error
     except OSError as error:
         if error.errno not in _NOT_LINKED:
             raise

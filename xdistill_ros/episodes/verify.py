@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,14 @@ def structure(store: Store) -> Iterator[Finding]:
     yield from wrong or _whole(store)
 
 
-def check_whole(store: Store) -> None:
-    """Raises StoreError for the first committed row that is lost: zarr itself reads black images and zeros there."""
+def check_whole(store: Store, episodes: Iterable[Episode]) -> None:
+    """Raises StoreError for the first of `episodes` of which rows are lost: zarr reads zeros there without a word."""
+    wanted = {episode.index for episode in episodes}
     for finding in structure(store):
-        if finding.severity is Severity.ERROR:
-            where = "" if finding.episode is None else f"episode {finding.episode}: "
+        if finding.severity is Severity.ERROR and finding.episode in wanted:
             raise StoreError(
-                f"{store.path}: {where}{finding.what} ({finding.value}, allowed is {finding.limit}); "
-                "delete the episodes that `xdistill episodes verify` finds bad first"
+                f"{store.path}: episode {finding.episode}: {finding.what} ({finding.value}, allowed is "
+                f"{finding.limit}); delete the episodes that `xdistill episodes verify` finds bad first"
             )
 
 
@@ -94,11 +94,12 @@ def _whole(store: Store) -> Iterator[Finding]:
     for column in layout.data_columns(store.rig):
         yield from _array(store, f"{layout.DATA}/{column.name}", column, spans)
     for stream, columns in layout.raw_columns(store.rig).items():
-        try:
-            spans = [store.span(episode, stream) for episode in store.episodes]
-        except StoreError as error:
-            yield Finding(None, Severity.ERROR, f"{stream} is not whole", str(error), "an end for every episode")
-            continue
+        spans = []
+        for episode in store.episodes:
+            try:
+                spans.append(store.span(episode, stream))
+            except StoreError as error:
+                yield Finding(episode.index, Severity.ERROR, f"{stream} is not whole", str(error), "an end for it")
         for column in columns:
             yield from _array(store, f"{stream}/{column.name}", column, spans)
     for episode in store.episodes:
@@ -119,12 +120,12 @@ def _array(store: Store, path: str, column: Column, spans: list[slice]) -> Itera
         array = store.array(path)
     except StoreError as error:
         yield Finding(None, Severity.ERROR, f"{path} is not there", str(error), "an array")
-        yield from _all_lost(len(spans), path)
+        yield from _all_lost(store, path)
         return
     if array.shape[1:] != column.tail or array.dtype != np.dtype(column.dtype):
         found, wanted = f"{array.shape[1:]} {array.dtype}", f"{column.tail} {column.dtype}"
         yield Finding(None, Severity.ERROR, f"{path} has another shape or type", found, wanted)
-        yield from _all_lost(len(spans), path)
+        yield from _all_lost(store, path)
         return
     end, rows = spans[-1].stop if spans else 0, array.shape[0]
     if rows > end:
@@ -145,9 +146,9 @@ def _array(store: Store, path: str, column: Column, spans: list[slice]) -> Itera
             )
 
 
-def _all_lost(episodes: int, path: str) -> Iterator[Finding]:
-    for index in range(episodes):
-        yield Finding(index, Severity.ERROR, f"{path} cannot be read", "no such array", "an array")
+def _all_lost(store: Store, path: str) -> Iterator[Finding]:
+    for episode in store.episodes:
+        yield Finding(episode.index, Severity.ERROR, f"{path} cannot be read", "not whole", "whole")
 
 
 def _chunks_lost(folder: Path, array: zarr.Array[Any], end: int) -> list[int]:
