@@ -116,7 +116,7 @@ class Server:
     # ---- the server's thread
 
     def _run(self) -> None:
-        """The thread. Without its tick no time-out is noticed: when that fails, the thread does, and its process ends."""
+        """The thread. Without its tick no time-out is noticed: when that fails, so does the thread, and its process."""
         self._loop.run_forever()
         if self._failure is not None:
             raise self._failure
