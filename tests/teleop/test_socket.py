@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,17 @@ def test_who_is_paired_stays_so_when_the_server_is_started_anew(tmp_path: Path) 
                 await page.until(lambda: page.state, "the state")
 
     run(visit())
+
+
+def test_a_console_that_fails_ends_the_thread_and_so_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a server, which answers but notices no silence, is worse than none."""
+    failed = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: failed.set())
+    with serving(tmp_path) as made:
+        monkeypatch.setattr(made.server.console, "tick", lambda: 1 / 0)
+        assert failed.wait(10)
 
 
 def test_a_port_that_is_taken_is_an_error_at_the_start(made: Serving, tmp_path: Path) -> None:

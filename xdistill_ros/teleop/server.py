@@ -66,6 +66,7 @@ class Server:
         self._names = addresses.names()
         self._files = _files()
         self._numbers = count(1)
+        self._failure: BaseException | None = None
         self.address = self.fingerprint = ""
         """What to type into a headset's browser: short, since plain HTTP from elsewhere is sent to HTTPS; and the
         certificate's SHA-256, as browsers show it. Known when it has started."""
@@ -79,7 +80,7 @@ class Server:
         self.fingerprint = self._certificate.fingerprint()
         self.address = f"{next(iter(outward), self._names[-1])}:{self._ports[1]}"
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="teleop server", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="teleop server", daemon=True)
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(_START_S)
@@ -89,7 +90,8 @@ class Server:
 
     def stop(self) -> None:
         """Lets go of the arm, closes all connections and ends the thread."""
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_START_S)
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_START_S)
         self._end_loop()
 
     def later(self, told: Callable[..., None], *arguments: object) -> None:
@@ -102,6 +104,8 @@ class Server:
         async def tell() -> None:
             told(*arguments)
 
+        if not self._thread.is_alive():
+            return
         asyncio.run_coroutine_threadsafe(tell(), self._loop).result(_START_S)
 
     @property
@@ -110,6 +114,17 @@ class Server:
         return self._pairing.code
 
     # ---- the server's thread
+
+    def _run(self) -> None:
+        """The thread. Without its tick no time-out is noticed: when that fails, so does the thread, and its process."""
+        self._loop.run_forever()
+        if self._failure is not None:
+            raise self._failure
+
+    def _ticked(self, ticking: asyncio.Task[None]) -> None:
+        if not ticking.cancelled():
+            self._failure = ticking.exception()
+            self._loop.stop()
 
     async def _open(self) -> None:
         app = web.Application(middlewares=[self._guard], client_max_size=1024)
@@ -131,6 +146,7 @@ class Server:
             await self._runner.cleanup()
             raise
         self._ticking = asyncio.create_task(self._tick())
+        self._ticking.add_done_callback(self._ticked)
 
     async def _close(self) -> None:
         self._ticking.cancel()
@@ -148,8 +164,9 @@ class Server:
                 self.console.show_state()
 
     def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
         self._loop.close()
 
     # ---- requests
