@@ -55,6 +55,7 @@ class ArmBridgeNode(GraphNode):
         self._merged: tuple[int, float] | None = None  # newest chunk not yet commanded: its name, when it was merged
         self._said = ""
         self._clutched, self._opening = False, 1.0  # what the person's hand does
+        self._awaits_rest = False
         self._at_rest = threading.Event()
         self._ticks = 0
         self._width_m: float | None = None
@@ -210,10 +211,12 @@ class ArmBridgeNode(GraphNode):
             return
         self._opening = min(max(float(message.axes[0]), 0.0), 1.0)
         held = bool(message.buttons[0])
-        if held == self._clutched:
+        if held == self._clutched and not (held and self._awaits_rest):
             return
         self._clutched = held
         refusal = self._controller.clutch(held)
+        # gripped anew while the arm still comes to rest: it is taken up as soon as it has
+        self._awaits_rest = refusal is not None and refusal.reason is Reason.ARM_MOVING
         if refusal is None:
             self.accept("teleop")
         else:
