@@ -76,7 +76,6 @@ class Demonstration:
                 await asyncio.sleep(0.1)
         raise AssertionError(f"the clutch does not hold: {self.probe.mode}, {self.probe.status.get('teleop_node')}")
 
-
     async def start_recording(self, shown: Tab) -> None:
         """Presses A, again while a stream is not fit: commands must have come for a while."""
         for _ in range(10):
