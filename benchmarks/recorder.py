@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -65,8 +66,8 @@ class _Sender:
         rng = np.random.default_rng(0)
         self._noise = [rng.integers(0, 255, (480, 640, 3), np.uint8) for _ in range(8)]
 
-    def _on_status(self, message: object) -> None:
-        self.state = {pair.key: pair.value for pair in message.values}["state"]  # type: ignore[attr-defined]
+    def _on_status(self, message: Any) -> None:
+        self.state = {pair.key: pair.value for pair in message.values}["state"]
 
     def call(self, name: str) -> str:
         """A Trigger's answer: empty when it was granted."""

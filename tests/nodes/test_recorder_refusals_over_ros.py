@@ -122,7 +122,7 @@ def test_a_camera_that_sends_5_hz_is_refused_by_name(good: Bench) -> None:
     assert good.start() == ""
     assert good.probe.trigger("/recorder/discard").success
     good.streams.period_s["wrist"] = 0.2
-    time.sleep(2.0)
+    time.sleep(2.0)  # longer than the window over which the recorder measures rates
     refused = good.start(seconds=0.5)
     assert "camera wrist: " in refused
     assert "a second" in refused

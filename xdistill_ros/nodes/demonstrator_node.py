@@ -7,7 +7,6 @@ bridge and its envelope, and the recorder records it as anybody. A demonstration
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -18,8 +17,8 @@ from rich.console import Console
 
 from xdistill_ros.episodes import Store
 
-from .calls import CallError, RefusedCallError
-from .lifecycle import GraphNode, StopReason, run
+from .calls import RefusedCallError
+from .lifecycle import GraphNode, run
 from .operator import InterruptedAttemptError, Operator
 from .tunables import Tunable
 
@@ -54,30 +53,19 @@ class DemonstratorNode(GraphNode):
 
     def activate(self) -> None:
         """The session begins."""
-        self._thread = threading.Thread(target=self._session, name="session", daemon=True)
-        self._thread.start()
+        self._operator.begin(self._demonstrate_all)
 
     def deactivate(self) -> None:
         """The session ends after the call in progress; the episode under way is discarded."""
-        self._operator.cancelled.set()
-        self._thread.join(timeout=2.0)
+        self._operator.end()
 
     def _on_recorder(self, message: DiagnosticStatus) -> None:
         self._recorder = {pair.key: pair.value for pair in message.values}
 
     # ---- the session's thread
 
-    def _session(self) -> None:
-        try:
-            self._demonstrate_all(Console())
-        except (CallError, InterruptedAttemptError) as error:
-            if not self._operator.cancelled.is_set():
-                self.get_logger().error(str(error))
-                self.finish(StopReason.FAILED)
-            return
-        self.finish(StopReason.FINISHED)
-
-    def _demonstrate_all(self, console: Console) -> None:
+    def _demonstrate_all(self) -> None:
+        console = Console()
         task, wanted = self.value("task"), self.value("demonstrations")
         self._operator.wait(lambda: self._recorder, "the recorder says that its store is open")
         store = Store(Path(self._operator.calls.get_parameter("recorder_node", "store")))

@@ -13,8 +13,8 @@ from std_msgs.msg import Bool, String
 
 from xdistill_ros.rig import Reason
 
-from .calls import Caller, RefusedCallError
-from .lifecycle import GraphNode
+from .calls import Caller, CallError, RefusedCallError
+from .lifecycle import GraphNode, StopReason
 
 _PATIENCE_S = 60.0  # for answers and events; an overloaded machine takes that long to start a node
 _POLL_S = 0.02
@@ -39,6 +39,16 @@ class Operator:
         self.cancelled = threading.Event()
         node.subscribe(String, "/arm/mode", self._on_mode, node.qos.latched_of_living(), lost="arm_bridge_node")
         node.subscribe(Bool, "/sim/success", self._on_success, node.qos.latched_of_living(), lost="sim_node")
+
+    def begin(self, session: Callable[[], None]) -> None:
+        """Runs `session` in a thread of its own; when it is over, the process ends."""
+        self._thread = threading.Thread(target=self._run, args=(session,), name="session", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """The session ends after the call in progress."""
+        self.cancelled.set()
+        self._thread.join(timeout=2.0)
 
     def set_table(self, task: str, condition: str, seed: int) -> None:
         """A new scene."""
@@ -94,6 +104,16 @@ class Operator:
         """A moment. Raises InterruptedAttemptError when the node is being ended."""
         if self.cancelled.wait(_POLL_S):
             raise InterruptedAttemptError("the session was ended")
+
+    def _run(self, session: Callable[[], None]) -> None:
+        try:
+            session()
+        except (CallError, InterruptedAttemptError) as error:
+            if not self.cancelled.is_set():
+                self._node.get_logger().error(str(error))
+                self._node.finish(StopReason.FAILED)
+            return
+        self._node.finish(StopReason.FINISHED)
 
     def _move(self, service: str, done: Reason) -> None:
         """A motion of the bridge's own, which ends in a hold whose reason says that it is done."""

@@ -6,7 +6,6 @@ when it ends, and one that is on disk already is not run again. What is counted 
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +23,7 @@ from xdistill_ros.trials import Outcome, Provenance, ResultsError, ResultsLog, S
 from . import qos
 from .calls import CallError, RefusedCallError
 from .film import Film
-from .lifecycle import GraphNode, SetupError, StopReason, run
+from .lifecycle import GraphNode, SetupError, run
 from .observed import Observed
 from .operator import InterruptedAttemptError, Operator
 from .tunables import Tunable
@@ -86,13 +85,11 @@ class TrialNode(GraphNode):
 
     def activate(self) -> None:
         """The session begins."""
-        self._thread = threading.Thread(target=self._session, name="session", daemon=True)
-        self._thread.start()
+        self._operator.begin(self._session)
 
     def deactivate(self) -> None:
         """The session ends after the call in progress; the trial under way is not counted."""
-        self._operator.cancelled.set()
-        self._thread.join(timeout=2.0)
+        self._operator.end()
 
     # ---- the executor's thread
 
@@ -103,15 +100,8 @@ class TrialNode(GraphNode):
 
     def _session(self) -> None:
         console = Console()
-        try:
-            self._run_all(console)
-        except (CallError, InterruptedAttemptError) as error:
-            if not self._operator.cancelled.is_set():
-                self.get_logger().error(str(error))
-                self.finish(StopReason.FAILED)
-            return
+        self._run_all(console)
         self._show(console)
-        self.finish(StopReason.FINISHED)
 
     def _run_all(self, console: Console) -> None:
         from xdistill_ros.trials.table import progress_line
