@@ -46,17 +46,22 @@ def noisy_frames(count: int) -> Frames:
     """Images (count, 480, 640, 3) of an arm at work, by camera."""
     from xdistill_ros.sim import World
     from xdistill_ros.sim.pilots import ExpertPilot
-    from xdistill_ros.sim.rollout import rollout
+    from xdistill_ros.sim.rollout import Run
 
     seen: dict[str, list[NDArray[np.uint8]]] = {camera: [] for camera in CAMERAS}
     rig = rigs.load(resources.config("rigs/sim_table.yaml"))
     rng = np.random.default_rng(0)
-    with World(rig, "move_cube", seed=0) as world:
+    with World(rig, "move_cube") as world:
         for seed in itertools.count():
-            episode = rollout(world, ExpertPilot(), seed, keep=lambda _, pixels: pixels.copy()).episode
-            assert episode is not None, "images were kept"
-            for camera in CAMERAS:
-                seen[camera] += episode.images[camera]
+            world.reset(seed)
+            pilot = ExpertPilot()
+            pilot.begin(world, seed)
+            run = Run(world, pilot)
+            while not (world.success() or world.timed_out()):
+                for camera in CAMERAS:
+                    seen[camera].append(world.render(camera).copy())
+                for _ in range(round(rig.arm.interface.rate_hz / rig.policy.rate_hz)):
+                    run.tick()
             if len(seen[CAMERAS[0]]) >= count:
                 break
 

@@ -45,7 +45,6 @@ def recording(table_rig: rig.Rig, forward):
         commanded = np.array([pose_to_9d(forward(q)) for q in angles(image_ns + 10**8)])
         actions = np.concatenate([commanded, np.linspace(0.08, 0.0, len(image_ns))[:, None]], axis=1)
         return Recording(
-            task="synthetic", seed=seed,
             images={n: rng.integers(0, 255, (len(image_ns), 24, 32, 3), np.uint8) for n in table_rig.cameras},
             image_ns=dict.fromkeys(table_rig.cameras, image_ns),
             state_ns=state_ns, positions=angles(state_ns), velocities=np.zeros((len(state_ns), 6)),

@@ -66,15 +66,6 @@ def test_six_numbers_that_are_no_rotation_come_back_orthonormal(recording, table
     np.testing.assert_allclose(back[..., :9], pose_to_9d(pose_from_9d(back[..., :9])), atol=1e-9)
 
 
-def test_a_recording_survives_the_disk(recording, tmp_path):
-    source = recording()
-    source.save(tmp_path / "one.npz")
-    loaded = Recording.load(tmp_path / "one.npz")
-    assert (loaded.task, loaded.seed) == (source.task, source.seed)
-    np.testing.assert_array_equal(loaded.images["wrist"], source.images["wrist"])
-    np.testing.assert_array_equal(loaded.actions, source.actions)
-
-
 def test_recordings_too_short_for_a_window_are_named(recording, table_rig, forward):
     with pytest.raises(ValueError, match="hold no window of 2 observations"):
         windows([recording(seconds=0.1)], table_rig, forward)

@@ -1,87 +1,48 @@
-"""Demonstrations of the scripted expert, recorded through the same loop that the policy runs in."""
+"""Demonstrations of the scripted expert, recorded into an episode store by the graph that records a person's."""
 
 from __future__ import annotations
 
-import logging
-from itertools import count
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.progress import Progress
 
-from xdistill_ros.perception import Preprocess, PreprocessSpec
-from xdistill_ros.rig import Rig
-from xdistill_ros.sim import World
-from xdistill_ros.sim.pilots import ExpertPilot
-from xdistill_ros.sim.rollout import Episode, rollout
+from xdistill_ros.arm import Kinematics
+from xdistill_ros.episodes import Store, StoreError
 
 from .export import Example
 from .recipe import Demonstrations
-from .recording import Recording
-
-log = logging.getLogger(__name__)
 
 
-def demonstrations(
-    rig: Rig, task: str, config: Demonstrations, preprocess: dict[str, PreprocessSpec], folder: Path
-) -> list[Recording]:
-    """The demonstrations of `task`, recorded now where `folder` lacks them; failed ones are skipped."""
-    shrink = {name: Preprocess(spec) for name, spec in preprocess.items()}
-    recordings: list[Recording] = []
-    with World(rig, task, seed=config.first_seed) as world, Progress() as progress:
-        bar = progress.add_task(f"recording {task}", total=config.count)
-        for seed in count(config.first_seed):
-            path = folder / f"{task}_{seed:06d}.npz"
-            if not path.exists():
-                _record(world, task, seed, shrink, path)
-            recording = Recording.load(path)
-            if len(recording.action_ns):
-                recordings.append(recording)
-                progress.advance(bar)
-            if len(recordings) == config.count:
-                return recordings
-    raise AssertionError("unreachable: seeds do not end")
+def demonstrations(rig: Path, task: str, config: Demonstrations, store: Path) -> Store:
+    """The store of `task`, in which `xdistill up record` records what it lacks of `config.count` demonstrations.
+
+    Raises StoreError when the graph ended without them.
+    """
+    if not store.exists() or len(Store(store).episodes) < config.count:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        options = {
+            "rig": rig, "task": task, "store": store, "demonstrations": config.count, "seed": config.first_seed,
+        }  # fmt: skip
+        line = [sys.executable, "-m", "xdistill_ros.cli.main", "up", "record"]
+        ended = subprocess.run([*line, *(f"--{name}={value}" for name, value in options.items())], check=False)
+        if ended.returncode or not store.exists() or len(Store(store).episodes) < config.count:
+            raise StoreError(
+                f"{store}: `xdistill up record` ended with status {ended.returncode} before it held {config.count} "
+                f"demonstrations of {task}; what it said stands above, and running this again goes on"
+            )
+    return Store(store)
 
 
-def _record(world: World, task: str, seed: int, shrink: dict[str, Preprocess], path: Path) -> None:
-    """One attempt; a failed one is kept as an empty recording, so that it is not tried again."""
-    result = rollout(world, ExpertPilot(), seed, keep=lambda camera, pixels: shrink[camera].geometry(pixels))
-    episode = result.episode
-    if not result.success or episode is None:
-        log.warning("%s, seed %d: the demonstration failed and is not used", task, seed)
-        episode = Episode({}, {}, [], np.array([], np.int64), np.array([]))
-    as_recording(task, seed, episode).save(path)
-
-
-def as_recording(task: str, seed: int, episode: Episode) -> Recording:
-    """The arrays of an episode."""
-    states = episode.states
-    return Recording(
-        task=task, seed=seed,
-        images={name: np.array(images) for name, images in episode.images.items()},
-        image_ns=dict(episode.image_ns),
-        state_ns=np.array([state.stamp_ns for state in states], dtype=np.int64),
-        positions=np.array([state.positions for state in states]),
-        velocities=np.array([state.velocities for state in states]),
-        widths_m=np.array([state.gripper_width_m for state in states]),
-        action_ns=episode.action_ns, actions=episode.actions,
-    )  # fmt: skip
-
-
-def example(rig: Rig, task: str, seed: int) -> Example:
-    """Two moments of a world at rest and just set out, as the reference observation of a bundle."""
-    pixels: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in rig.cameras}
-    poses, widths, joints = [], [], []
-    with World(rig, task, seed=seed) as world:
-        for step in range(rig.policy.observation_horizon):
-            if step:
-                world.advance(1.0 / rig.policy.rate_hz)
-            for name, images in pixels.items():
-                images.append(world.render(name).copy())
-            state = world.arm_state()
-            poses.append(world.privileged()["pose.tcp"].copy())
-            widths.append(state.gripper_width_m)
-            joints.append(state.positions)
-    frames = {name: tuple(taken) for name, taken in pixels.items()}
-    return Example(frames, np.array(poses), np.array(widths), np.array(joints))
+def example(store: Store) -> Example:
+    """The first moments that were recorded, as the reference observation of a bundle."""
+    rig, episode = store.rig, store.episodes[0]
+    rows = slice(episode.start, episode.start + rig.policy.observation_horizon)
+    joints = np.asarray(store.data("robot_joint")[rows], float)
+    return Example(
+        pixels={name: tuple(np.asarray(store.data(name)[rows])) for name in rig.cameras},
+        poses=np.array([Kinematics(rig).forward(angles) for angles in joints]),
+        widths=np.asarray(store.data("gripper")[rows], float)[:, 0],
+        joints=joints,
+    )

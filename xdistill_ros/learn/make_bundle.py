@@ -18,6 +18,7 @@ import torch
 
 from xdistill_ros import __version__, rig
 from xdistill_ros.arm import Kinematics
+from xdistill_ros.episodes import Store
 from xdistill_ros.policy import bundle as bundles
 from xdistill_ros.policy import parity
 
@@ -30,7 +31,7 @@ from .frames import Frames, cache_features
 from .policy import Head
 from .probe import held_out_errors
 from .recipe import Recipe, fingerprint
-from .recording import Recording
+from .recording import Recording, demonstrated
 from .rounding import deployable, round_to_half
 from .teachers import Privileged
 from .train import Course, Features, TaskData, fine_tune, new_head, train_heads
@@ -54,13 +55,21 @@ class Workshop:
     # demonstrations and renderings
 
     @cached_property
-    def recordings(self) -> dict[str, list[Recording]]:
-        """The demonstrations of each task."""
+    def stores(self) -> dict[str, Store]:
+        """The demonstrations of each task as they were recorded."""
         recipe = self.recipe
-        folder = self.out / f"demonstrations-{fingerprint(self.rig, recipe.demonstrations, self.preprocess)}"
+        folder = self.out / f"demonstrations-{fingerprint(self.rig, recipe.demonstrations)}"
         return {
-            task: collect.demonstrations(self.rig, task, recipe.demonstrations, self.preprocess, folder)
+            task: collect.demonstrations(recipe.rig, task, recipe.demonstrations, folder / f"{task}.zarr")
             for task in recipe.tasks
+        }
+
+    @cached_property
+    def recordings(self) -> dict[str, list[Recording]]:
+        """The demonstrations of each task as training takes them."""
+        return {
+            task: [part for one in store.episodes for part in demonstrated(store, one, self.preprocess)]
+            for task, store in self.stores.items()
         }
 
     @cached_property
@@ -175,20 +184,17 @@ class Workshop:
             trained = Trained(
                 task, self.rig, self.preprocess, self.recipe.proprio, self.data[task].statistics, encoder, polished
             )
-            example = collect.example(self.rig, task, self.recipe.demonstrations.first_seed)
-            folder = export(trained, example, self.provenance(), self.models / task)
+            example = collect.example(self.stores[task])
+            folder = export(trained, example, self.provenance(task), self.models / task)
             log.info("%s: differs from torch by %s", folder, parity.check(bundles.Bundle.read(folder)))
 
-    def provenance(self) -> dict[str, Any]:
-        """How to make the bundles again."""
-        demonstrations = self.recipe.demonstrations
+    def provenance(self, task: str) -> dict[str, Any]:
+        """How to make a bundle again."""
         return {
             "command": "python -m xdistill_ros.learn.make_bundle",
             "recipe": fingerprint(self.rig, self.recipe),
-            "demonstrations": demonstrations.count,
-            "demonstration_seeds": list(
-                range(demonstrations.first_seed, demonstrations.first_seed + demonstrations.count)
-            ),
+            "demonstrations": len(self.stores[task].episodes),
+            "demonstration_seeds": [one.about.seed for one in self.stores[task].episodes],
             "renderings_per_task": self.recipe.renderings.per_task,
             "teacher": "privileged: simulator state of the renderings",
             "minutes": round(sum(self.spent_s.values()) / 60, 1),
@@ -209,7 +215,7 @@ def kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 STAGES: dict[str, Callable[[Workshop], object]] = {
-    "demonstrations": lambda shop: shop.recordings,
+    "demonstrations": lambda shop: shop.stores,
     "renderings": Workshop.render,
     "distil": lambda shop: shop.distilled,
     "heads": lambda shop: shop.first_heads,

@@ -1,16 +1,19 @@
-"""One recorded demonstration in memory and as one compact file: every stream with its own stamps.
+"""Demonstrations as training takes them: the stretches of a store's episodes in which a person moved the arm.
 
 Images are kept as `perception.Preprocess.geometry` leaves them (small, uint8); they are normalised where they are used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from xdistill_ros.episodes import Control, Episode, Store, layout
+from xdistill_ros.perception import Preprocess, PreprocessSpec
+from xdistill_ros.rig.poses import pose_from_rotvec, pose_to_9d
 
 Array = NDArray[np.float64]
 Stamps = NDArray[np.int64]
@@ -18,14 +21,12 @@ Stamps = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Recording:
-    """Streams of one episode. Stamps are ROS time in nanoseconds and strictly increase within a stream.
+    """Streams of one stretch. Stamps are ROS time in nanoseconds and strictly increase within a stream.
 
     images: by camera (N, h, w, 3) uint8 with exposure stamps. positions (S, J) rad and widths (S,) m as the driver
     reported them. actions (K, A): targets commanded for `action_ns`, absolute, channels as in the rig.
     """
 
-    task: str
-    seed: int
     images: dict[str, NDArray[np.uint8]]
     image_ns: dict[str, Stamps]
     state_ns: Stamps
@@ -35,28 +36,44 @@ class Recording:
     action_ns: Stamps
     actions: Array
 
-    def save(self, path: Path) -> None:
-        """Writes `path` (npz) in one move, so that a file that exists is whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        cameras: dict[str, Any] = {f"images.{name}": pixels for name, pixels in self.images.items()}
-        cameras |= {f"image_ns.{name}": value for name, value in self.image_ns.items()}
-        np.savez(
-            partial, task=self.task, seed=self.seed, state_ns=self.state_ns, positions=self.positions,
-            velocities=self.velocities, widths_m=self.widths_m, action_ns=self.action_ns, actions=self.actions,
-            **cameras,
-        )  # fmt: skip
-        partial.replace(path)
 
-    @classmethod
-    def load(cls, path: Path) -> Recording:
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            cameras = [name.removeprefix("images.") for name in file.files if name.startswith("images.")]
-            plain = ("state_ns", "positions", "velocities", "widths_m", "action_ns", "actions")
-            return cls(
-                task=str(file["task"]), seed=int(file["seed"]),
-                images={name: file[f"images.{name}"] for name in cameras},
-                image_ns={name: file[f"image_ns.{name}"] for name in cameras},
-                **{name: file[name] for name in plain},
-            )  # fmt: skip
+def demonstrated(store: Store, episode: Episode, preprocess: Mapping[str, PreprocessSpec]) -> Iterator[Recording]:
+    """The stretches of `episode` that a person demonstrated, corrections of a policy among them.
+
+    Rows in which the policy or nobody moved the arm say nothing about what to do, and no window may reach across them.
+    """
+    by_person = store.rows(episode, "in_control") == Control.PERSON
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], by_person, [False]]).astype(int)))
+    for first, last in edges.reshape(-1, 2):
+        yield _stretch(store, episode, slice(int(first), int(last)), preprocess)
+
+
+def _stretch(store: Store, episode: Episode, rows: slice, preprocess: Mapping[str, PreprocessSpec]) -> Recording:
+    of_data = slice(episode.start + rows.start, episode.start + rows.stop)
+    images, image_ns = {}, {}
+    for camera, spec in preprocess.items():
+        # a row without an image of its own has its neighbour's
+        stamps, first = np.unique(_stamps(store, episode, f"{camera}_stamp_ns")[rows], return_index=True)
+        pixels, shrink = store.data(camera), Preprocess(spec).geometry
+        images[camera] = np.array([shrink(np.asarray(pixels[of_data.start + row])) for row in first.tolist()])
+        image_ns[camera] = stamps
+    return Recording(
+        images=images, image_ns=image_ns,
+        state_ns=np.asarray(store.raw(episode, layout.STATE, "stamp_ns"), np.int64),
+        positions=np.asarray(store.raw(episode, layout.STATE, "position"), float),
+        velocities=np.asarray(store.raw(episode, layout.STATE, "velocity"), float),
+        widths_m=np.asarray(store.raw(episode, layout.STATE, "gripper"), float),
+        action_ns=_stamps(store, episode, "stamp_ns")[rows],
+        actions=_actions(store, np.asarray(store.data("action")[of_data], float)),
+    )  # fmt: skip
+
+
+def _stamps(store: Store, episode: Episode, key: str) -> Stamps:
+    return np.asarray(store.raw(episode, layout.GRID, key), np.int64)
+
+
+def _actions(store: Store, stored: Array) -> Array:
+    """(K, A) with the rig's channels, of rows of a store's `action`, which has rotation vectors as the peers do."""
+    if store.rig.policy.action_space.kind == "joint_position":
+        return stored
+    return np.concatenate([pose_to_9d(pose_from_rotvec(stored[:, :6])), stored[:, 6:]], axis=1)

@@ -7,41 +7,17 @@ Every latency of the rig is in it: late frames, a late chunk, a lagging arm.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from xdistill_ros.arm import Controller, interface_for
 from xdistill_ros.arm.interfaces import JointTrajectoryMessage
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Reason, Refusal
-from xdistill_ros.timeline import ArmState
 
 from .controllers import NO_STAMP_NS, Trajectory, TrajectoryPoint
 from .latency import DelayQueue
 from .pilots import Pilot
-from .render import Pixels
-from .world import Frame, World
-
-Array = NDArray[np.float64]
-Keep = Callable[[str, Pixels], Pixels]
-
-
-@dataclass(frozen=True)
-class Episode:
-    """What a recorder would have kept. Stamps are ROS time in ns, increasing.
-
-    images: by camera, frames exposed on the policy's grid, as `keep` left them. states: at the control rate.
-    actions: (K, A), absolute; action[i] is TCP pose and gripper commanded, after the envelope, for action_ns[i].
-    """
-
-    images: dict[str, list[Pixels]]
-    image_ns: dict[str, NDArray[np.int64]]
-    states: list[ArmState]
-    action_ns: NDArray[np.int64]
-    actions: Array
+from .world import World
 
 
 @dataclass(frozen=True)
@@ -55,75 +31,32 @@ class Result:
     elapsed_s: float
     holds: Counter[Reason]
     refusals: Counter[Reason]
-    episode: Episode | None = None
 
 
-@dataclass
-class _Recorder:
-    """Collects an Episode while it happens."""
-
-    grid_ns: int
-    keep: Keep
-    images: dict[str, list[Pixels]] = field(default_factory=dict)
-    image_ns: dict[str, list[int]] = field(default_factory=dict)
-    states: list[ArmState] = field(default_factory=list)
-    action_ns: list[int] = field(default_factory=list)
-    actions: list[Array] = field(default_factory=list)
-
-    def frame(self, frame: Frame) -> None:
-        if frame.exposure_ns % self.grid_ns == 0:
-            self.images.setdefault(frame.camera, []).append(self.keep(frame.camera, frame.pixels))
-            self.image_ns.setdefault(frame.camera, []).append(frame.exposure_ns)
-
-    def commanded(self, controller: Controller, now_ns: int) -> None:
-        """What has been executed since the last call."""
-        record = controller.commanded(now_ns)
-        for time_ns, action in zip(record.times_ns[: record.executed], record.actions, strict=False):
-            if not self.action_ns or time_ns > self.action_ns[-1]:
-                self.action_ns.append(int(time_ns))
-                self.actions.append(action)
-
-    def finish(self) -> Episode:
-        stamps = {name: np.array(values, dtype=np.int64) for name, values in self.image_ns.items()}
-        times = np.array(self.action_ns, dtype=np.int64)
-        return Episode(self.images, stamps, self.states, times, np.array(self.actions))
-
-
-def rollout(
-    world: World,
-    pilot: Pilot,
-    seed: int,
-    condition: str = "id",
-    *,
-    keep: Keep | None = None,
-    pilot_seed: int | None = None,
-) -> Result:
+def rollout(world: World, pilot: Pilot, seed: int, condition: str = "id") -> Result:
     """Resets `world` to `seed` and runs `pilot` until success or the task's time limit.
 
-    With `keep`, the episode is recorded: `keep(camera, pixels)` says what is kept of an image. `pilot_seed` defaults
-    to `seed`. Raises ValueError for a condition that does not exist.
+    Raises ValueError for a condition that does not exist.
     """
     world.reset(seed, condition)
-    pilot.begin(world, seed if pilot_seed is None else pilot_seed)
-    run = Run(world, pilot, keep)
+    pilot.begin(world, seed)
+    run = Run(world, pilot)
     while not (world.success() or world.timed_out()):
         run.tick()
     return Result(
         task=world.task.name, condition=condition, seed=seed, success=world.success(), elapsed_s=world.elapsed_s,
-        holds=run.holds, refusals=run.refusals, episode=run.recorder.finish() if run.recorder else None,
+        holds=run.holds, refusals=run.refusals,
     )  # fmt: skip
 
 
 class Run:
     """One episode under way, for whoever wants to look between its ticks. `pilot` has begun."""
 
-    def __init__(self, world: World, pilot: Pilot, keep: Keep | None = None) -> None:
+    def __init__(self, world: World, pilot: Pilot) -> None:
         self.world, self.pilot = world, pilot
         self.controller = Controller(world.rig, merge=pilot.merge)
         self.interface = interface_for(world.rig)
         self.dt_s = 1.0 / world.rig.arm.interface.rate_hz
-        self.grid_ns = round(1e9 / world.rig.policy.rate_hz)
-        self.recorder = _Recorder(self.grid_ns, keep) if keep else None
         self.chunks: DelayQueue[Chunk] = DelayQueue()
         self.engaged = False
         self.holds: Counter[Reason] = Counter()
@@ -145,10 +78,6 @@ class Run:
         self.pilot.on_state(state)
         for frame in self.world.frames_due():
             self.pilot.on_frame(frame)
-            if self.recorder:
-                self.recorder.frame(frame)
-        if self.recorder:
-            self.recorder.states.append(state)
 
     def _propose(self, now_ns: int) -> None:
         record = self.controller.commanded(now_ns) if self.world.rig.policy.merge == "rtc" else None
@@ -171,8 +100,6 @@ class Run:
             message = self.interface.message(result.command)
             self.world.receive_joint_command(_as_received(message))
             self.world.receive_gripper(result.gripper_width_m)
-        if self.recorder and now_ns % self.grid_ns == 0:
-            self.recorder.commanded(self.controller, now_ns)
 
 
 def _as_received(message: list[float] | JointTrajectoryMessage) -> list[float] | Trajectory:
