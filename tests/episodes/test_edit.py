@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -245,19 +244,6 @@ def test_images_of_another_codec_are_compressed_again_without_loss(store: Path, 
     merge(store, [other], nothing)
     assert everything(store) == expected
     assert is_good(store)
-
-
-def test_lossy_images_of_an_older_codec_are_not_compressed_again(tmp_path: Path) -> None:
-    """Codecs of today write `squeeze: null` and the like, older ones do not: the images are the same."""
-    rig = stores.tiny_rig(codec="jpegxl")
-    one, other = (stores.write_store(tmp_path / name, 1, rig, rows=16) for name in ("one", "other"))
-    for described in (other / "data").glob("*/.zarray"):
-        content = json.loads(described.read_text())
-        content["compressor"] = {key: value for key, value in content["compressor"].items() if value is not None}
-        described.write_text(json.dumps(content))
-    merge(one, [other], nothing)
-    assert (one / "data/front/20.0.0.0").read_bytes() == (other / "data/front/4.0.0.0").read_bytes()
-    assert is_good(one)
 
 
 def test_a_store_of_another_rig_is_refused(store: Path, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_lossy_images_are_described_as_umi_s_older_codec_knows_them(
 ) -> None:
     """Its codec refuses names that are new since, such as `squeeze` and `bitspersample`."""
     store = Store(stores.write_store(tmp_path / "store", 1, stores.tiny_rig(codec=codec)))
+    assert json.loads((store.path / "data/front/.zarray").read_text(encoding="utf-8"))["compressor"] == described
     with zipfile.ZipFile(to_zip(store, tmp_path / "store.zarr.zip", nothing)) as archive:
         assert json.loads(archive.read("data/camera0_rgb/.zarray"))["compressor"] == described
 

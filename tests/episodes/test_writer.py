@@ -19,6 +19,7 @@ import zarr
 from tests.support import stores
 from xdistill_ros.episodes import DiskFullError, Store, StoreError, Writer, files, layout
 from xdistill_ros.rig import Rig
+from xdistill_ros.trials.projection import project
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("XDISTILL_KILLS", "20"))
@@ -114,6 +115,17 @@ def test_another_rigs_store_is_refused_and_stays_as_it_is(store: Path) -> None:
     with pytest.raises(StoreError, match=r"policy\.rate_hz: 10\.0 in the store, 5\.0 now"):
         Writer(store, stores.tiny_rig(rate_hz=5.0), "pick")
     assert contents(store, 2) == before
+
+
+def test_the_calibration_projects_as_the_rig_does(store: Path, rig: Rig) -> None:
+    told = Store(store).attributes["calibration"]
+    points = np.array([[0.45, 0.05, 0.02], [0.4, -0.1, 0.1]])
+    fixed, camera = told["cameras"]["front"], rig.cameras["front"]
+    assert fixed["parent_frame"] == camera.parent_frame
+    in_camera = np.linalg.inv(fixed["pose"]) @ np.c_[points, np.ones(2)].T
+    pixels = np.array(fixed["matrix"]) @ in_camera[:3]
+    np.testing.assert_allclose((pixels[:2] / pixels[2]).T, project(points, camera)[0], atol=1e-6)
+    assert (fixed["latency_s"], told["arm_lag_s"]) == (camera.latency_s, rig.arm.lag_s)
 
 
 def test_a_newer_store_is_refused(store: Path, rig: Rig) -> None:

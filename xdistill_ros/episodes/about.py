@@ -13,6 +13,7 @@ from xdistill_ros import __version__
 from xdistill_ros import rig as rigs
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.base import Strict
+from xdistill_ros.rig.poses import pose_from_quaternion
 
 from .files import write_whole
 from .layout import EPISODES_FILE, FORMAT, VERSION
@@ -57,15 +58,35 @@ class About(Strict):
 
 
 def attributes(rig: Rig, task: str) -> dict[str, Any]:
-    """Attributes of a new store's root."""
+    """Attributes of a new store's root; docs/episode_store.md has them."""
     return {
         "format": FORMAT,
         "version": VERSION,
         "software": __version__,
         "task": task,
         "rig": rig.model_dump(mode="json"),
+        "calibration": calibration(rig),
         "urdf": rig.arm.urdf.read_text(encoding="utf-8"),
     }
+
+
+def calibration(rig: Rig) -> dict[str, Any]:
+    """What was measured of the rig, as others compute with it: matrices instead of the rig's own terms.
+
+    A camera's `matrix` (3, 3) in pixels, `pose` (4, 4) of its optical frame in `parent_frame`, metres; latencies in
+    seconds.
+    """
+    cameras = {}
+    for name, camera in rig.cameras.items():
+        pinhole, pose = camera.intrinsics, camera.optical_pose
+        matrix = [[pinhole.fx_px, 0.0, pinhole.cx_px], [0.0, pinhole.fy_px, pinhole.cy_px], [0.0, 0.0, 1.0]]
+        cameras[name] = {
+            "matrix": matrix,
+            "parent_frame": camera.parent_frame,
+            "pose": pose_from_quaternion(pose.position_m, pose.quaternion_wxyz).tolist(),
+            "latency_s": camera.latency_s,
+        }
+    return {"cameras": cameras, "arm_lag_s": rig.arm.lag_s}
 
 
 def rig_of(found: dict[str, Any], store: Path) -> Rig:

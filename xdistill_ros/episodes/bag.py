@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdistill_ros.rig import Rig
+from xdistill_ros.rig.poses import pose_from_quaternion
 from xdistill_ros.timeline import ArmState
 
 from .about import StoreError
@@ -209,8 +210,5 @@ def _stamp_ns(message: Any, arrival_ns: int) -> int:
 
 
 def _pose(message: Any) -> NDArray[np.float64]:
-    from xdistill_ros.rig.poses import pose_matrix, rotation_from_quaternion
-
     place, turn = message.pose.position, message.pose.orientation
-    rotation = rotation_from_quaternion(np.array([turn.w, turn.x, turn.y, turn.z]))
-    return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
+    return pose_from_quaternion([place.x, place.y, place.z], [turn.w, turn.x, turn.y, turn.z])

@@ -99,10 +99,7 @@ def _of_episode(store: Store, pose: NDArray[np.float64], first: bool) -> NDArray
 
 
 def _description(store: Store, camera: str) -> str:
-    """`.zarray` of a camera's images, for committed rows, without what today's codecs write that older ones refuse:
-    settings that are left at their defaults.
-    """
+    """`.zarray` of a camera's images, for committed rows."""
     found = json.loads((store.path / layout.DATA / camera / ".zarray").read_text(encoding="utf-8"))
     found["shape"][0] = store.ends[-1]
-    found["compressor"] = {key: value for key, value in found["compressor"].items() if value is not None}
     return json.dumps(found)

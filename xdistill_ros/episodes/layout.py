@@ -7,7 +7,9 @@ own rate with its own stamps (ROS time, int64 nanoseconds), a group and an `epis
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numcodecs
 from numcodecs.abc import Codec
@@ -112,15 +114,29 @@ def image_codec(name: str) -> Codec:
         return numcodecs.Blosc(cname="lz4", clevel=1, shuffle=numcodecs.Blosc.BITSHUFFLE)
     if name == "blosc_zstd":
         return numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.BITSHUFFLE)
+    jpegxl, jpeg = _lossy_codecs()
+    # distance 1 alone would be silently lossless
+    return jpegxl(effort=1, distance=1.0, lossless=False) if name == "jpegxl" else jpeg(level=95)
+
+
+@functools.cache
+def _lossy_codecs() -> tuple[type[Codec], type[Codec]]:
+    """JPEG XL and JPEG. A store names only the settings that were made: older codecs refuse today's others."""
     try:
         from imagecodecs import numcodecs as image_codecs
     except ImportError as error:
-        raise ModuleNotFoundError(f"recording.image_codec {name} needs imagecodecs: pip install imagecodecs") from error
-    image_codecs.register_codecs(verbose=False)
-    if name == "jpeg":
-        return image_codecs.Jpeg(level=95)
-    # distance 1 alone would be silently lossless
-    return image_codecs.Jpegxl(effort=1, distance=1.0, lossless=False)
+        raise ModuleNotFoundError("recording.image_codec jpegxl or jpeg: pip install imagecodecs") from error
+
+    def sparing(codec: type[Codec]) -> type[Codec]:
+        def get_config(self: Codec) -> dict[str, Any]:
+            found: dict[str, Any] = codec.get_config(self)
+            return {key: value for key, value in found.items() if value is not None}
+
+        made = type(codec.__name__, (codec,), {"get_config": get_config})
+        numcodecs.register_codec(made)
+        return made
+
+    return sparing(image_codecs.Jpegxl), sparing(image_codecs.Jpeg)
 
 
 def _numbers(name: str, tail: tuple[int, ...], dtype: str = "<f8") -> Column:

@@ -22,7 +22,7 @@ from xdistill_ros.arm.interfaces import JointTrajectoryMessage
 from xdistill_ros.arm.record import CommandedActions
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Camera, Reason, Refusal, Rig
-from xdistill_ros.rig.poses import pose_matrix, quaternion_from_rotation, rotation_from_quaternion
+from xdistill_ros.rig.poses import pose_from_quaternion, quaternion_from_rotation
 from xdistill_ros.timeline.state import ArmState
 
 _SECOND = 1_000_000_000
@@ -207,8 +207,7 @@ def pose_message(pose: NDArray[np.float64], stamp_ns: int, frame_id: str) -> Pos
 def pose_of(message: PoseStamped) -> NDArray[np.float64]:
     """Homogeneous matrix (4, 4). Raises ValueError for a quaternion of zeros."""
     place, turn = message.pose.position, message.pose.orientation
-    rotation = rotation_from_quaternion(np.array([turn.w, turn.x, turn.y, turn.z]))
-    return pose_matrix(np.array([place.x, place.y, place.z]), rotation)
+    return pose_from_quaternion([place.x, place.y, place.z], [turn.w, turn.x, turn.y, turn.z])
 
 
 def joy_message(clutch: bool, opening: float, stamp_ns: int) -> Joy:

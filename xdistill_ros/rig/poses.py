@@ -6,7 +6,7 @@ Frames are the caller's business: `pose_b` of a frame in base coordinates maps i
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 Array = NDArray[np.float64]
@@ -68,6 +68,11 @@ def pose_from_rotvec(six: Array) -> Array:
     """Homogeneous matrices (..., 4, 4) of positions in metres and rotation vectors in radians (..., 6)."""
     rotations = Rotation.from_rotvec(six[..., 3:].reshape(-1, 3)).as_matrix()
     return pose_matrix(six[..., :3], rotations.reshape(*six.shape[:-1], 3, 3))
+
+
+def pose_from_quaternion(position_m: ArrayLike, wxyz: ArrayLike) -> Array:
+    """Homogeneous matrix (4, 4) of a position in metres and a quaternion (w, x, y, z). ValueError for one of zeros."""
+    return pose_matrix(np.asarray(position_m, float), rotation_from_quaternion(np.asarray(wxyz, float)))
 
 
 def quaternion_from_rotation(rotation: Array) -> Array:

@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.rig.base import Strict
-from xdistill_ros.rig.poses import pose_matrix, rotation_from_quaternion
+from xdistill_ros.rig.poses import pose_from_quaternion
 
 MAX_BYTES = 2048
 """The largest message that is read; a sample has about 300."""
@@ -75,7 +75,7 @@ class Sample(Strict):
         if self.position is None or self.orientation is None:
             return None
         x, y, z, w = self.orientation
-        return pose_matrix(np.array(self.position), rotation_from_quaternion(np.array([w, x, y, z])))
+        return pose_from_quaternion(self.position, [w, x, y, z])
 
 
 class Release(Strict):

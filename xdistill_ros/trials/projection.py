@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdistill_ros.rig import Camera
-from xdistill_ros.rig.poses import invert, pose_matrix, rotation_from_quaternion
+from xdistill_ros.rig.poses import invert, pose_from_quaternion
 
 Array = NDArray[np.float64]
 
@@ -20,10 +20,7 @@ def optical_pose(camera: Camera, parent_pose: Array | None = None) -> Array:
     `parent_pose` is the pose of `camera.parent_frame` in the base frame at the exposure; none for a camera that
     is fixed to the base.
     """
-    mount = pose_matrix(
-        np.asarray(camera.optical_pose.position_m),
-        rotation_from_quaternion(np.asarray(camera.optical_pose.quaternion_wxyz)),
-    )
+    mount = pose_from_quaternion(camera.optical_pose.position_m, camera.optical_pose.quaternion_wxyz)
     return mount if parent_pose is None else parent_pose @ mount
 
 
