@@ -230,8 +230,7 @@ class RecorderNode(GraphNode):
         if self._recorder.take is None:
             return Refusal(Reason.NOT_RECORDING, "nothing is being recorded, so there is nothing to discard")
         self._saving = self._recorder.discard()
-        self._said = "the episode is discarded"
-        self._ring(self._said)
+        self._said = "the episode is discarded"  # and rung when its rows are gone
         return self._said
 
     def _mark_stage(self) -> str | Refusal:
