@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -110,9 +110,14 @@ def examine() -> Iterator[Finding]:
     yield _inference()
     yield _kinematics()
     yield _opengl()
-    yield _module("films of trials", "av", "pip install 'xdistill_ros[sim]'")
-    yield _module("ros2 launch", "launch_ros", "comes with ROS by apt; without it, use xdistill up")
-    yield _module("training", "torch", "pip install 'xdistill_ros[learn]'")
+    yield _modules("films of trials", ("av",), "pip install 'xdistill_ros[sim]'")
+    yield _modules("teleoperation", ("aiohttp", "cryptography"), "pip install 'xdistill_ros[teleop]'")
+    yield _modules(
+        "tools for episodes", ("av", "imagecodecs", "matplotlib", "pyarrow", "rosbags"),
+        "pip install 'xdistill_ros[episodes]'",
+    )  # fmt: skip
+    yield _modules("ros2 launch", ("launch_ros",), "comes with ROS by apt; without it, use xdistill up")
+    yield _modules("training", ("torch",), "pip install 'xdistill_ros[learn]'")
     yield _cameras()
     yield _space("disk", Path.cwd(), DISK_MB, "free some space")
     yield _bundles()
@@ -224,10 +229,11 @@ def _bundles() -> Finding:
     return Finding("bundles", State.PRESENT, f"{', '.join(names)} in {folder}")
 
 
-def _module(name: str, module: str, remedy: str) -> Finding:
-    if importlib.util.find_spec(module):
-        return Finding(name, State.PRESENT, f"{module} is there")
-    return Finding(name, State.OPTIONAL, f"{module} is not there", remedy)
+def _modules(name: str, modules: Sequence[str], remedy: str) -> Finding:
+    missing = [module for module in modules if not importlib.util.find_spec(module)]
+    if missing:
+        return Finding(name, State.OPTIONAL, f"not there: {', '.join(missing)}", remedy)
+    return Finding(name, State.PRESENT, f"there: {', '.join(modules)}")
 
 
 def _space(name: str, path: Path, least_mb: int, remedy: str) -> Finding:

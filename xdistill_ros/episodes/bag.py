@@ -55,7 +55,10 @@ class Bag:
             self._reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
             self._reader.open()
         except Exception as error:  # rosbags raises its own, sqlite's, YAML's and struct's errors for a bag that is cut
-            raise StoreError(f"{path}: no rosbag2 folder or MCAP file that can be read ({error})") from error
+            raise StoreError(
+                f"{path}: no rosbag2 folder or MCAP file that can be read ({error}). A recording that a crash cut is "
+                "mended by `mcap recover`, or `ros2 bag reindex` where only metadata.yaml is missing"
+            ) from error
         self._there = {connection.topic for connection in self._reader.connections}
         try:
             self._topics = self._choose()

@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.mp4 import Film
 from xdistill_ros.rig.poses import pose_from_rotvec, pose_to_9d
 
 from . import layout
 from . import lerobot_files as form
 from .about import StoreError
 from .gaps import missing_rows, period_ns
-from .mp4 import Film
 from .store import Episode, Store
 from .verify import check_whole
 

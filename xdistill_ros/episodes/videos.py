@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.mp4 import Film
+
 from .about import Control
-from .mp4 import Film
 from .store import Episode, Store
 
 Pixels = NDArray[np.uint8]

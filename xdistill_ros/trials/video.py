@@ -1,19 +1,20 @@
-"""Films a trial: H.264 in an mp4, as browsers play it. Needs PyAV, which the `sim` extra brings."""
+"""Films a trial: what a camera saw, what the policy meant to do, how it ended."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.mp4 import Film
 from xdistill_ros.rig import Camera
 
 from .overlay import Outcome, Pixels, Preview, caption, draw_preview
 from .schedule import Trial
 
 LAST_FRAME_S = 1.5
+_SMALL = {"preset": "veryfast", "crf": "27"}
 
 
 class TrialVideo:
@@ -23,20 +24,13 @@ class TrialVideo:
     """
 
     def __init__(self, path: Path | str, trial: Trial, camera: Camera, open_width_m: float) -> None:
-        import av  # 0.1 s, and absent where nothing is filmed
-
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._unfinished = self.path.with_suffix(".part")
+        self._film = Film(Path(path), 1000, _SMALL)
         self._trial = trial
         self._camera = camera
         self._open_width_m = open_width_m
         self._first_ns: int | None = None
         self._last_ms = -1
         self._last: Pixels | None = None
-        self._av = av
-        self._container: Any = av.open(str(self._unfinished), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream: Any = None
 
     def add(
         self,
@@ -67,28 +61,9 @@ class TrialVideo:
             shown = caption(self._last, self._trial, last_s, "", outcome)
             self._write(shown, self._last_ms + 50)
             self._write(shown, self._last_ms + int(LAST_FRAME_S * 1000))
-            self._container.mux(self._stream.encode())
-        self._container.close()
-        if self._last is None:
-            self._unfinished.unlink(missing_ok=True)
-            return None
-        return self._unfinished.rename(self.path)
+        return self._film.close()
 
     def _write(self, framed: Pixels, time_ms: int) -> None:
         even = framed[: framed.shape[0] // 2 * 2, : framed.shape[1] // 2 * 2]  # 4:2:0 halves the colour planes
-        if self._stream is None:
-            self._stream = self._open_stream(width=even.shape[1], height=even.shape[0])
-        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame.pts = time_ms
-        frame.time_base = self._stream.codec_context.time_base
-        self._container.mux(self._stream.encode(frame))
+        self._film.add(even, time_ms)
         self._last_ms = time_ms
-
-    def _open_stream(self, width: int, height: int) -> Any:
-        from fractions import Fraction
-
-        stream = self._container.add_stream("libx264", rate=20)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        stream.options = {"preset": "veryfast", "crf": "27"}
-        return stream
