@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-
 # x264 takes a stream's level from its rate: that of 1000 ticks a second is more than tablets decode
 _FASTEST_HZ, _USUAL_HZ = 120, 30
 
