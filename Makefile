@@ -26,7 +26,7 @@ lint: $(VENV)/.test
 	$(VENV)/bin/python -m pytest -q tests/house/test_style.py tests/house/test_rules_between_rooms.py
 
 bundle: $(VENV)/.test
-	$(VENV)/bin/python -m xdistill_ros.learn.make_bundle
+	$(VENV)/bin/python -m xdistill_ros.learn.table.make_bundle
 
 system:
 	@tools/system-libraries.sh $(PYTHON)

@@ -133,11 +133,11 @@ def export(path: Path, threads: int) -> dict[str, float]:
     import torch
 
     from xdistill_ros import rig as rigs
-    from xdistill_ros.learn.data import Statistics
-    from xdistill_ros.learn.export import Example, Trained
-    from xdistill_ros.learn.export import export as write
-    from xdistill_ros.learn.recipe import Recipe
-    from xdistill_ros.learn.rounding import deployable, round_to_half
+    from xdistill_ros.learn.data.windows import Statistics
+    from xdistill_ros.learn.export.bundle import Example, Trained
+    from xdistill_ros.learn.export.bundle import export as write
+    from xdistill_ros.learn.export.rounding import deployable, round_to_half
+    from xdistill_ros.learn.table.recipe import Recipe
     from xdistill_ros.policy.actions import ChannelRange, proprio_channels
 
     torch.manual_seed(0)
@@ -163,8 +163,8 @@ def export(path: Path, threads: int) -> dict[str, float]:
 
 
 def _sized(recipe: Any, rig: Any, proprio: int) -> tuple[Any, Any]:
-    from xdistill_ros.learn.encoders import Encoder
-    from xdistill_ros.learn.policy import Head
+    from xdistill_ros.learn.networks.encoders import Encoder
+    from xdistill_ros.learn.networks.head import Head
 
     encoder = Encoder(teacher_dim=TEACHER_DIM, feature=recipe.feature).eval()
     condition = rig.policy.observation_horizon * (len(rig.cameras) * encoder.feature_dim + proprio)
@@ -173,7 +173,7 @@ def _sized(recipe: Any, rig: Any, proprio: int) -> tuple[Any, Any]:
 
 
 def _networks(manifest: Any) -> tuple[Any, Any]:
-    from xdistill_ros.learn.recipe import Recipe
+    from xdistill_ros.learn.table.recipe import Recipe
 
     recipe = Recipe(rig=RIG, tasks=("move_cube",))
     return _sized(recipe, manifest.rig, len(manifest.proprio_channels))

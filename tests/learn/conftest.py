@@ -8,7 +8,7 @@ import torch
 
 from xdistill_ros import rig
 from xdistill_ros.arm import Kinematics
-from xdistill_ros.learn.recording import Recording
+from xdistill_ros.learn.data.recording import Recording
 from xdistill_ros.rig.poses import pose_to_9d
 
 

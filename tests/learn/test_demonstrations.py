@@ -13,10 +13,10 @@ from tests.support.rigs import forward
 from tests.support.stores import PERIOD_NS, Row, joints_at, tiny_rig, write_store
 from xdistill_ros.arm import Kinematics
 from xdistill_ros.episodes import Control, Store, StoreError
-from xdistill_ros.learn import collect
-from xdistill_ros.learn.data import windows
-from xdistill_ros.learn.recipe import Demonstrations
-from xdistill_ros.learn.recording import Recording, demonstrated
+from xdistill_ros.learn.data.recording import Recording, demonstrated
+from xdistill_ros.learn.data.windows import windows
+from xdistill_ros.learn.table import collect
+from xdistill_ros.learn.table.recipe import Demonstrations
 from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.rig.poses import pose_from_9d
 

@@ -10,13 +10,13 @@ import torch
 from diffusers import DDIMScheduler
 from torch import nn
 
-from xdistill_ros.learn.backbones import vision_transformer
-from xdistill_ros.learn.ema import Average
-from xdistill_ros.learn.encoders import Encoder, freeze_normalisation, normalise
-from xdistill_ros.learn.policy import Head
-from xdistill_ros.learn.rounding import deployable, round_to_half
-from xdistill_ros.learn.teachers import IMAGENET_MEAN, IMAGENET_STD, DinoV2
-from xdistill_ros.learn.unet import UNetConfig
+from xdistill_ros.learn.distil.teachers import IMAGENET_MEAN, IMAGENET_STD, DinoV2
+from xdistill_ros.learn.export.rounding import deployable, round_to_half
+from xdistill_ros.learn.networks.backbones import vision_transformer
+from xdistill_ros.learn.networks.ema import Average
+from xdistill_ros.learn.networks.encoders import Encoder, freeze_normalisation, normalise
+from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.networks.unet import UNetConfig
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy.ddim import Ddim, Schedule
 
@@ -127,7 +127,7 @@ def test_the_film_vector_is_the_sum_of_what_the_condition_and_the_step_give():
 
 
 def _before_mish(network: Head, steps: torch.Tensor) -> torch.Tensor:
-    from xdistill_ros.learn.unet import sinusoid
+    from xdistill_ros.learn.networks.unet import sinusoid
 
     return network.film.step_embed(sinusoid(steps, network.film.step_dim))
 

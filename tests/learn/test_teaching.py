@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from xdistill_ros.learn.augment import Augmentation
-from xdistill_ros.learn.distil import DistilConfig, Renderings, distil, one_cycle, weighted_mse
-from xdistill_ros.learn.encoders import Encoder
-from xdistill_ros.learn.geometry import ABSENT, UNSEEN, Quantities, Scenes, join, quantities
-from xdistill_ros.learn.probe import held_out_errors, linear_probe
-from xdistill_ros.learn.teachers import Privileged
+from xdistill_ros.learn.data.augment import Augmentation
+from xdistill_ros.learn.distil.loop import DistilConfig, Renderings, distil, weighted_mse
+from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.rates import one_cycle
+from xdistill_ros.learn.table.geometry import ABSENT, UNSEEN, Quantities, Scenes, join, quantities
+from xdistill_ros.learn.table.privileged import Privileged
+from xdistill_ros.learn.table.probe import held_out_errors, linear_probe
 from xdistill_ros.rig.poses import pose_matrix
 from xdistill_ros.sim.motion import DOWN
 

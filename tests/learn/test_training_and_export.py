@@ -11,17 +11,18 @@ import onnx
 import pytest
 import torch
 
-from xdistill_ros.learn.augment import Augmentation
-from xdistill_ros.learn.data import windows
-from xdistill_ros.learn.encoders import Encoder
-from xdistill_ros.learn.evaluate import FIRST_SEED
-from xdistill_ros.learn.export import Example, Trained, export
-from xdistill_ros.learn.frames import Frames, cache_features
-from xdistill_ros.learn.graph import Graph
-from xdistill_ros.learn.recipe import FineTune, HeadConfig, Recipe, fingerprint
-from xdistill_ros.learn.rounding import deployable, round_to_half
-from xdistill_ros.learn.train import Course, TaskData, fine_tune, new_head, train_heads
-from xdistill_ros.learn.unet import UNetConfig
+from xdistill_ros.learn.data.augment import Augmentation
+from xdistill_ros.learn.data.frames import Frames, cache_features
+from xdistill_ros.learn.data.windows import windows
+from xdistill_ros.learn.export.bundle import Example, Trained, export
+from xdistill_ros.learn.export.graph import Graph
+from xdistill_ros.learn.export.rounding import deployable, round_to_half
+from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.unet import UNetConfig
+from xdistill_ros.learn.table.evaluate import FIRST_SEED
+from xdistill_ros.learn.table.recipe import Recipe, fingerprint
+from xdistill_ros.learn.training.config import FineTune, HeadConfig
+from xdistill_ros.learn.training.loop import Course, TaskData, fine_tune, new_head, train_heads
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy import parity
 from xdistill_ros.policy.bundle import Bundle

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdistill_ros.learn.data import commanded, windows
-from xdistill_ros.learn.recording import Recording
-from xdistill_ros.learn.train import TaskData
+from xdistill_ros.learn.data.recording import Recording
+from xdistill_ros.learn.data.windows import commanded, windows
+from xdistill_ros.learn.training.loop import TaskData
 from xdistill_ros.policy.actions import from_network, proprio_channels
 from xdistill_ros.rig.poses import pose_from_9d, pose_to_9d
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from tests.support.graph import gentle_statistics
 from tests.support.tiny_bundle import PARTS
-from xdistill_ros.learn.data import Statistics
-from xdistill_ros.learn.encoders import Encoder
-from xdistill_ros.learn.export import Trained
-from xdistill_ros.learn.policy import Head
-from xdistill_ros.learn.rounding import deployable, round_to_half
-from xdistill_ros.learn.unet import UNetConfig
+from xdistill_ros.learn.data.windows import Statistics
+from xdistill_ros.learn.export.bundle import Trained
+from xdistill_ros.learn.export.rounding import deployable, round_to_half
+from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.networks.unet import UNetConfig
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy import actions
 from xdistill_ros.policy.actions import ChannelRange

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xdistill_ros.learn.networks.encoders import Encoder
 from xdistill_ros.perception import PreprocessSpec
 
 from .augment import Augmentation
-from .encoders import Encoder
 from .recording import Recording
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Encoder
 
 LEVELS = 127
 

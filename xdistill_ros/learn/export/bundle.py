@@ -17,6 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xdistill_ros.learn.data.windows import Statistics
+from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.networks.unet import Block
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy import actions as meaning
 from xdistill_ros.policy import bundle as bundles
@@ -25,12 +29,8 @@ from xdistill_ros.policy.manifest import CONDITION_GRAPH, REFERENCE, STEP_FILM, 
 from xdistill_ros.policy.parity import pack
 from xdistill_ros.rig import Rig
 
-from .data import Statistics
-from .encoders import Encoder
 from .graph import Graph
-from .policy import Head
 from .rounding import int8_levels
-from .unet import Block
 
 Pixels = NDArray[np.uint8]
 

@@ -6,7 +6,6 @@ Owns the optimisation and its checkpoint; what is learnt is the teacher's busine
 from __future__ import annotations
 
 import logging
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,10 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
-from .augment import Augmentation
-from .encoders import Encoder, normalise
+from xdistill_ros.learn.data.augment import Augmentation
+from xdistill_ros.learn.networks.encoders import Encoder, normalise
+from xdistill_ros.learn.rates import one_cycle
+
 from .teachers import Teacher
 
 log = logging.getLogger(__name__)
@@ -61,14 +62,6 @@ class Renderings:
         """Float images (B, 3, h, w) in [0, 1] -> network input."""
         mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (self.mean, self.std))
         return (unit - mean) / std
-
-
-def one_cycle(step: int, steps: int, warm_up: float) -> float:
-    """Factor of the learning rate: linear rise over the share `warm_up`, then cosine to zero (arXiv 1708.07120)."""
-    rise = max(1.0, warm_up * steps)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - rise) / max(1.0, steps - rise))))
 
 
 def distil(encoder: Encoder, teacher: Teacher, data: Renderings, config: DistilConfig, checkpoint: Path) -> list[float]:

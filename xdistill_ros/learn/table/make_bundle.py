@@ -1,4 +1,4 @@
-"""The whole recipe of the shipped bundles, from nothing: `python -m xdistill_ros.learn.make_bundle`.
+"""The whole recipe of the shipped bundles, from nothing: `python -m xdistill_ros.learn.table.make_bundle`.
 
 Stages, each skipped when its result for this very configuration exists: demonstrations, renderings, distil, heads,
 fine_tune, polish, export. Every stage's results lie under `--out`, named by a hash of what decided them.
@@ -19,22 +19,22 @@ import torch
 from xdistill_ros import __version__, rig
 from xdistill_ros.arm import Kinematics
 from xdistill_ros.episodes import Store
+from xdistill_ros.learn.data.frames import Frames, cache_features
+from xdistill_ros.learn.data.recording import Recording, demonstrated
+from xdistill_ros.learn.data.windows import windows
+from xdistill_ros.learn.distil.loop import Renderings, distil
+from xdistill_ros.learn.export.bundle import Trained, export
+from xdistill_ros.learn.export.rounding import deployable, round_to_half
+from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.training.loop import Course, Features, TaskData, fine_tune, new_head, train_heads
 from xdistill_ros.policy import bundle as bundles
 from xdistill_ros.policy import parity
 
 from . import collect, renderings
-from .data import windows
-from .distil import Renderings, distil
-from .encoders import Encoder
-from .export import Trained, export
-from .frames import Frames, cache_features
-from .policy import Head
+from .privileged import Privileged
 from .probe import held_out_errors
 from .recipe import Recipe, fingerprint
-from .recording import Recording, demonstrated
-from .rounding import deployable, round_to_half
-from .teachers import Privileged
-from .train import Course, Features, TaskData, fine_tune, new_head, train_heads
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ class Workshop:
     def provenance(self, task: str) -> dict[str, Any]:
         """How to make a bundle again."""
         return {
-            "command": "python -m xdistill_ros.learn.make_bundle",
+            "command": "python -m xdistill_ros.learn.table.make_bundle",
             "recipe": fingerprint(self.rig, self.recipe),
             "demonstrations": len(self.stores[task].episodes),
             "demonstration_seeds": [one.about.seed for one in self.stores[task].episodes],

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .distil import Renderings, features
-from .encoders import Encoder
+from xdistill_ros.learn.distil.loop import Renderings, features
+from xdistill_ros.learn.networks.encoders import Encoder
+
 from .geometry import Quantities
-from .teachers import Privileged
+from .privileged import Privileged
 
 SUFFIX = ".from_tcp.0"
 

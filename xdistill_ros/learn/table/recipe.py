@@ -9,15 +9,12 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from xdistill_ros.learn.distil.loop import DistilConfig
+from xdistill_ros.learn.networks.encoders import Feature
+from xdistill_ros.learn.training.config import FineTune, HeadConfig
 from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.policy.actions import ProprioPart
-from xdistill_ros.policy.ddim import Schedule
 from xdistill_ros.rig import Rig
-
-from .augment import Augmentation
-from .distil import DistilConfig
-from .encoders import Feature
-from .unet import UNetConfig
 
 
 class _Part(BaseModel):
@@ -36,34 +33,6 @@ class RenderingsConfig(_Part):
 
     per_task: int = Field(5000, ge=8)
     seed: int = 50_000
-
-
-class HeadConfig(_Part):
-    """One task's head on cached features, and its short polish after the joint fine-tuning."""
-
-    unet: UNetConfig = UNetConfig()
-    schedule: Schedule = Schedule(prediction_type="sample", clip_sample_range=1.5)
-    copies: int = Field(4, ge=1, description="augmented copies of every frame whose features are cached")
-    augmentation: Augmentation = Augmentation()
-    steps: int = 3000
-    polish_steps: int = 800
-    batch: int = 256
-    learning_rate: float = 1e-3
-    polish_rate: float = 3e-4
-    weight_decay: float = 1e-3
-    seed: int = 0
-
-
-class FineTune(_Part):
-    """The joint end-to-end step: shared encoder and all heads."""
-
-    steps: int = 300
-    windows: int = Field(8, description="of each task in a batch")
-    encoder_rate: float = 3e-5
-    head_rate: float = 1e-4
-    anchor: float = Field(0.3, ge=0, description="weight of staying near the distilled features on the same frames")
-    augmentation: Augmentation = Augmentation()
-    seed: int = 0
 
 
 class Recipe(_Part):

@@ -10,8 +10,8 @@ import numpy as np
 
 from xdistill_ros.arm import Kinematics
 from xdistill_ros.episodes import Store, StoreError
+from xdistill_ros.learn.export.bundle import Example
 
-from .export import Example
 from .recipe import Demonstrations
 
 

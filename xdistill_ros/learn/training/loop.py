@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from xdistill_ros.learn.data.frames import Frames
+from xdistill_ros.learn.data.windows import Statistics, Windows
+from xdistill_ros.learn.networks.ema import Average
+from xdistill_ros.learn.networks.encoders import Encoder, freeze_normalisation
+from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.rates import one_cycle
 from xdistill_ros.policy import actions as meaning
 from xdistill_ros.policy.actions import ProprioPart
 from xdistill_ros.rig import Rig
 
-from .data import Statistics, Windows
-from .distil import one_cycle
-from .ema import Average
-from .encoders import Encoder, freeze_normalisation
-from .frames import Frames
-from .policy import Head
-from .recipe import FineTune, HeadConfig
+from .config import FineTune, HeadConfig
 
 log = logging.getLogger(__name__)
 Features = NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""From episode stores to what networks are trained on: stretches, windows, frames, augmentation."""

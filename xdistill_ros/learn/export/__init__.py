@@ -1,0 +1,1 @@
+"""From trained networks to a bundle: rounding, ONNX graphs, reference outputs."""

@@ -1,0 +1,1 @@
+"""The recipe of the bundles that ship for the simulated table, with its privileged teacher."""
