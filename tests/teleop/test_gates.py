@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +103,20 @@ def test_clocks_that_drift_apart_for_an_hour_are_not_lateness() -> None:
     gates = Gates(LIMITS)
     for second in range(3600):
         assert gates.check(sample(second, (second % 2 * 1e-3, 0, 0)), second * 1.0001) is None
+
+
+def test_how_late_a_sample_is_tells_when_the_hand_was_there() -> None:
+    """Samples read every 14 ms that travel 5 to 25 ms: arrival less lateness is evenly spaced again."""
+    gates, random = Gates(LIMITS), np.random.default_rng(0)
+    read_s = 50.0 + 0.014 * np.arange(300)
+    arrived_s = read_s + 7000.0 + random.uniform(0.005, 0.025, 300)  # the page's clock is another
+    then_s = []
+    for index, (read, arrived) in enumerate(zip(read_s, np.maximum.accumulate(arrived_s), strict=True)):
+        assert gates.check(sample(read, (0.001 * index, 0.0, 0.0)), arrived) is None
+        then_s.append(arrived - gates.late_s)
+    steps_s = np.diff(then_s[50:])  # the quickest way is known
+    assert np.abs(steps_s - 0.014).max() < 0.002
+    assert np.abs(np.diff(arrived_s[50:]) - 0.014).max() > 0.01
 
 
 def test_samples_that_go_back_in_time_are_refused() -> None:

@@ -118,7 +118,9 @@ class TeleopNode(GraphNode):
         now_ns = self.now_ns()
         self._joys.publish(messages.joy_message(wish.clutch, wish.opening, now_ns))
         if wish.target is not None:
-            self._targets.publish(messages.pose_message(wish.target, now_ns, self.rig.arm.base_frame))
+            # evenly spaced as the hand was read, not as the network brought it: the bridge tells its velocity from them
+            then_ns = now_ns - round(wish.late_s * 1e9)
+            self._targets.publish(messages.pose_message(wish.target, then_ns, self.rig.arm.base_frame))
             self.health.count("targets")
 
     def tcp(self) -> Array | Refusal:

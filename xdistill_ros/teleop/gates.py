@@ -26,11 +26,13 @@ class Gates:
         self._changed_s = -math.inf
         self._journey_s = math.inf
         self._heard_s = 0.0
+        self.late_s = 0.0
+        """How much longer the newest sample travelled than the quickest of late."""
 
     def check(self, sample: Sample, now_s: float) -> Refusal | None:
         """None when the sample may move the arm. Every sample must be shown, whether or not the clutch is held."""
         before, self._before = self._before, sample
-        late_s = self._lateness_s(sample, now_s)
+        self.late_s = self._lateness_s(sample, now_s)
         if before is None or sample.pose is None or before.position != sample.position:
             self._changed_s = sample.time_s
         if not sample.visible:
@@ -43,24 +45,24 @@ class Gates:
             return Refusal(
                 Reason.POSE_EMULATED, "the headset guesses where the controller is; hold it in view, then grip again"
             )
-        return self._old(before, sample, late_s) or self._jump(before, sample)
+        return self._old(before, sample) or self._jump(before, sample)
 
     def _lateness_s(self, sample: Sample, now_s: float) -> float:
-        """How much longer the sample travelled than the quickest of late."""
         journey_s = now_s - sample.time_s
         self._journey_s = min(journey_s, self._journey_s + _DRIFT * (now_s - self._heard_s))
         self._heard_s = now_s
         return journey_s - self._journey_s
 
-    def _old(self, before: Sample | None, sample: Sample, late_s: float) -> Refusal | None:
+    def _old(self, before: Sample | None, sample: Sample) -> Refusal | None:
         limit_s = self._limits.stale_s
         if before is not None and sample.time_s < before.time_s:
             return Refusal(
                 Reason.STAMP_BACKWARDS, f"samples go back in time by {before.time_s - sample.time_s:.3f} s; reload"
             )
-        if late_s > limit_s:
+        if self.late_s > limit_s:
             return Refusal(
-                Reason.SAMPLE_LATE, f"a sample came {late_s:.2f} s late, limit {limit_s} s; come nearer to the Wi-Fi"
+                Reason.SAMPLE_LATE,
+                f"a sample came {self.late_s:.2f} s late, limit {limit_s} s; come nearer to the Wi-Fi",
             )
         still_s = sample.time_s - self._changed_s
         if sample.device == "controller" and still_s > limit_s:

@@ -29,6 +29,8 @@ class Wish:
     """Of the gripper: 0 closed, 1 open."""
     target: Array | None
     """The TCP's pose (4, 4) in the base frame; None unless the clutch is held and a new sample passed the gates."""
+    late_s: float = 0.0
+    """How much longer the sample travelled than others: so much older is the target than its arrival."""
 
 
 class Helm:
@@ -124,4 +126,4 @@ class Helm:
         target = self._mapping.target(sample.pose)
         place, box = target[:3, 3], self._workspace
         self.at_limit = bool((place < box.lower_m).any() or (place > box.upper_m).any())
-        return Wish(True, self.opening, target)
+        return Wish(True, self.opening, target, self._gates.late_s)
