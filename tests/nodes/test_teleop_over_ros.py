@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,10 +37,6 @@ def arm(made: Steered) -> Iterator[MadeUpArm]:
     arm.say("hold (not_engaged: nobody has engaged the arm)")
     yield arm
     arm.talking = True
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(coroutine)
 
 
 async def until(probe: Probe, condition: Callable[[], Any], what: str) -> None:
@@ -79,7 +75,7 @@ def test_pressing_the_clutch_says_so_and_asks_for_the_place_where_the_arm_is(mad
             assert abs(time.time_ns() - messages.to_ns(target.header.stamp)) < 10e9
             assert joy.axes[0] == pytest.approx(0.75)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_arm_goes_where_the_hand_goes_as_the_operator_faces_it(made: Steered, arm: MadeUpArm) -> None:
@@ -91,7 +87,7 @@ def test_the_arm_goes_where_the_hand_goes_as_the_operator_faces_it(made: Steered
             await until(made.probe, lambda: abs(arm.tcp[0, 3] - 0.31) < 1e-4, "the arm has gone 5 cm towards its base")
             assert arm.tcp[1, 3] == pytest.approx(0.0, abs=1e-4)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.usefixtures("arm")
@@ -101,7 +97,7 @@ def test_a_page_that_vanishes_lets_go(made: Steered) -> None:
             page.socket._response.connection.transport.abort()
             await released(made, "client_gone")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.usefixtures("arm")
@@ -110,7 +106,7 @@ def test_a_page_that_falls_silent_lets_go(made: Steered) -> None:
         async with moving(made):
             await released(made, "heartbeat_lost")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_leap_lets_go_and_the_arm_is_not_asked_to_follow_it(made: Steered, arm: MadeUpArm) -> None:
@@ -123,7 +119,7 @@ def test_a_leap_lets_go_and_the_arm_is_not_asked_to_follow_it(made: Steered, arm
             assert len(arm.targets) == since
             assert arm.tcp[2, 3] == pytest.approx(0.31)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_an_arm_that_holds_lets_go(made: Steered, arm: MadeUpArm) -> None:
@@ -135,7 +131,7 @@ def test_an_arm_that_holds_lets_go(made: Steered, arm: MadeUpArm) -> None:
             assert "joint2" in page.state["refusal"]["sentence"]
             assert "following_error" in page.state["mode"]
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_without_the_arms_pose_nobody_can_grip(made: Steered, arm: MadeUpArm) -> None:
@@ -150,7 +146,7 @@ def test_without_the_arms_pose_nobody_can_grip(made: Steered, arm: MadeUpArm) ->
             assert page.state["refusal"]["reason"] == "arm_pose_unknown"
             assert not any(joy.buttons[0] for joy in arm.joys[since:])
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_bridge_that_ends_lets_go(made: Steered, arm: MadeUpArm) -> None:
@@ -160,7 +156,7 @@ def test_a_bridge_that_ends_lets_go(made: Steered, arm: MadeUpArm) -> None:
             await released(made, "peer_lost")
         arm.new_bridge()
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_page_records_through_the_recorder_and_shows_what_it_says(made: Steered, arm: MadeUpArm) -> None:
@@ -179,7 +175,7 @@ def test_the_page_records_through_the_recorder_and_shows_what_it_says(made: Stee
             assert (page.state["recorder"]["seconds"], page.state["recorder"]["episodes"]) == (0.0, 0)
             arm.tell_recorder(state="idle", seconds="0", episodes="3")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.usefixtures("arm")
@@ -193,7 +189,7 @@ def test_the_page_gets_small_pictures_not_more_than_ten_a_second(made: Steered) 
             await asyncio.sleep(2.0)
             assert len(page.pictures) - since <= 22
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_deactivated_it_lets_go_and_nobody_can_grip(made: Steered, arm: MadeUpArm) -> None:
@@ -213,7 +209,7 @@ def test_deactivated_it_lets_go_and_nobody_can_grip(made: Steered, arm: MadeUpAr
             await asyncio.to_thread(change, Transition.TRANSITION_ACTIVATE)
             await page.engage()
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_killed_it_is_missed_at_once_and_a_new_one_moves_nothing_before_a_fresh_press(
@@ -257,7 +253,7 @@ def test_killed_it_is_missed_at_once_and_a_new_one_moves_nothing_before_a_fresh_
             assert not any(joy.buttons[0] for joy in arm.joys[since:]), "the grip was held all along: no consent"
             await page.engage()
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_asked_to_end_it_lets_go_first(made: Steered, arm: MadeUpArm) -> None:
@@ -267,7 +263,7 @@ def test_asked_to_end_it_lets_go_first(made: Steered, arm: MadeUpArm) -> None:
             await until(made.probe, lambda: not arm.clutch, "the clutch is open")
             await page.closed()
 
-    run(visit())
+    asyncio.run(visit())
     made.processes.start("teleop_node")
     made.probe.wait_state("teleop_node")
 
@@ -278,4 +274,4 @@ def test_how_long_a_sample_takes_is_on_diagnostics(made: Steered) -> None:
         async with moving(made):
             await until(made.probe, lambda: "stage.hand" in made.probe.status["teleop_node"], "a stage time")
 
-    run(visit())
+    asyncio.run(visit())

@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState, Joy
 from tests.support.chromium import Tab, emulated_headset, required
 from tests.support.graph import Stack, own_domain, stack_of
 from tests.support.steered import rig_with_ports
-from tests.teleop.test_page_in_a_headset import move, press, run, tap, worn
+from tests.teleop.test_page_in_a_headset import move, press, tap, worn
 from xdistill_ros import graph as graphs
 from xdistill_ros.episodes import Control, Store
 from xdistill_ros.nodes import messages
@@ -139,7 +139,7 @@ def test_a_demonstration_from_the_headset_ends_up_in_the_store(demonstration: De
             await shown.until("document.body.textContent.includes('1')", "and counted on the page")
             await press(shown, "squeeze", 0)
 
-    run(visit())
+    asyncio.run(visit())
     store = Store(given.store)
     (episode,) = store.episodes
     assert (episode.about.operator, episode.about.task, episode.about.ended_by) == ("ann", "move_cube", "operator")

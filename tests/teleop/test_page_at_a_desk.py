@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,6 @@ def made(tmp_path: Path) -> Iterator[Serving]:
     required()
     with serving(tmp_path, heartbeat_s=2.0, stale_s=1.0, yaw_rad=3.14159265) as running:
         yield running
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(coroutine)
 
 
 @asynccontextmanager
@@ -78,7 +74,7 @@ def test_a_wrong_code_is_answered_with_a_sentence(made: Serving, tmp_path: Path)
             await shown.evaluate("document.getElementById('pair-form').requestSubmit()")
             await shown.until("document.getElementById('pair-said').textContent.includes('not the code')", "a sentence")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_dragging_moves_the_arm_only_while_the_clutch_is_held(made: Serving, tmp_path: Path) -> None:
@@ -109,7 +105,7 @@ def test_dragging_moves_the_arm_only_while_the_clutch_is_held(made: Serving, tmp
             await made.memory.until(lambda: tcp(made)[2, 3] > 0.285, "it goes up")
             await let_go(shown, made)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_keys_move_and_turn_the_hand_and_the_gripper(made: Serving, tmp_path: Path) -> None:
@@ -125,7 +121,7 @@ def test_keys_move_and_turn_the_hand_and_the_gripper(made: Serving, tmp_path: Pa
             await press_until(shown, made, "KeyG", lambda: made.memory.wishes[-1].opening == 1.0)
             await let_go(shown, made)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_page_that_loses_the_keyboard_lets_go(made: Serving, tmp_path: Path) -> None:
@@ -137,7 +133,7 @@ def test_a_page_that_loses_the_keyboard_lets_go(made: Serving, tmp_path: Path) -
             assert made.memory.reasons()[-1] == "page_hidden"
             await shown.until("!document.getElementById('refusal').hidden", "the page says why")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_fingers_hold_the_clutch_on_the_screen(made: Serving, tmp_path: Path) -> None:
@@ -158,7 +154,7 @@ def test_fingers_hold_the_clutch_on_the_screen(made: Serving, tmp_path: Path) ->
             await shown.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
             await made.memory.until(lambda: not made.memory.wishes[-1].clutch, "the clutch is open")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_buttons_and_keys_ask_the_recorder_and_stop_the_arm(made: Serving, tmp_path: Path) -> None:
@@ -179,7 +175,7 @@ def test_buttons_and_keys_ask_the_recorder_and_stop_the_arm(made: Serving, tmp_p
             await made.memory.until(lambda: made.memory.calls == wanted, f"{wanted}, not {made.memory.calls}")
             await shown.until("document.getElementById('said').textContent === 'done'", "the answer is shown")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_second_page_watches_and_says_so(made: Serving, tmp_path: Path) -> None:
@@ -195,7 +191,7 @@ def test_a_second_page_watches_and_says_so(made: Serving, tmp_path: Path) -> Non
             await shown.until("document.getElementById('said').textContent.includes('another page steers')", "told why")
             assert not any(wish.clutch for wish in made.memory.wishes)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_page_connects_again_by_itself_and_shows_that_it_does(tmp_path: Path) -> None:
@@ -216,7 +212,7 @@ def test_the_page_connects_again_by_itself_and_shows_that_it_does(tmp_path: Path
                     await shown.until("document.getElementById('link').textContent.includes('ms')", "connected again")
                 first.server.start()
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_scale_and_facing_are_set_by_the_sliders(made: Serving, tmp_path: Path) -> None:
@@ -234,7 +230,7 @@ def test_scale_and_facing_are_set_by_the_sliders(made: Serving, tmp_path: Path) 
             await made.memory.until(lambda: tcp(made)[1, 3] > 0.02, "away from the operator is along y now")
             await let_go(shown, made)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 PADS = """
@@ -268,7 +264,7 @@ def test_a_gamepad_moves_the_arm_and_records(made: Serving, tmp_path: Path) -> N
             await made.memory.until(lambda: not made.memory.wishes[-1].clutch, "the clutch is open")
             assert made.memory.calls == [Action.START], "a button that stays down asks once"
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_space_mouse_moves_and_turns_the_arm(made: Serving, tmp_path: Path) -> None:
@@ -286,4 +282,4 @@ def test_a_space_mouse_moves_and_turns_the_arm(made: Serving, tmp_path: Path) ->
             await shown.evaluate("hold('mouse', 0, 0)")
             await made.memory.until(lambda: not made.memory.wishes[-1].clutch, "the clutch is open")
 
-    run(visit())
+    asyncio.run(visit())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,6 @@ def arm(made: Steered) -> MadeUpArm:
     made.arm.tcp = HOME.copy()
     made.arm.say("hold (not_engaged: nobody has engaged the arm)")
     return made.arm
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(coroutine)
 
 
 async def until(made: Steered, condition: Callable[[], Any], what: str) -> None:
@@ -137,7 +133,7 @@ def test_a_demonstration_engage_move_grip_record_lose_tracking_and_come_back(
             await press(shown, "squeeze", 0)
             await until(made, lambda: not arm.clutch, "the clutch is open")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.parametrize(
@@ -165,7 +161,7 @@ def test_what_happens_to_a_headset_lets_go_of_the_arm(
             await lost(made, reason, before)
             assert np.allclose(arm.tcp[:3, 3], targets[:3, 3], atol=5e-3), "nothing was followed that was no motion"
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_stick_sets_the_scale_and_b_discards(made: Steered, arm: MadeUpArm, tmp_path: Path) -> None:
@@ -181,7 +177,7 @@ def test_the_stick_sets_the_scale_and_b_discards(made: Steered, arm: MadeUpArm, 
             await tap(shown, "b-button")
             await until(made, lambda: arm.called[called:] == ["/recorder/discard"], "discarded")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_left_hand_may_steer_as_well(made: Steered, arm: MadeUpArm, tmp_path: Path) -> None:
@@ -197,7 +193,7 @@ def test_the_left_hand_may_steer_as_well(made: Steered, arm: MadeUpArm, tmp_path
             await shown.evaluate("device.controllers.left.updateButtonValue('squeeze', 0)")
             await until(made, lambda: not arm.clutch, "and lets go")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_headset_without_passthrough_steers_in_vr(made: Steered, arm: MadeUpArm, tmp_path: Path) -> None:
@@ -208,4 +204,4 @@ def test_a_headset_without_passthrough_steers_in_vr(made: Steered, arm: MadeUpAr
             await move(shown, 0, 0.05, 0)
             await until(made, lambda: abs(arm.tcp[2, 3] - HOME[2, 3] - 0.05) < 5e-3, "5 cm up")
 
-    run(visit())
+    asyncio.run(visit())

@@ -5,28 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Coroutine, Iterator
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.support.teleop import Browser, Serving, browser, serving, trusting
+from tests.support.teleop import Browser, Serving, browser, trusting
 from xdistill_ros.teleop import addresses
 from xdistill_ros.teleop.session import TRIES
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Serving]:
-    with serving(tmp_path, heartbeat_s=1.0) as running:
-        yield running
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(coroutine)
 
 
 async def get(url: str, **headers: str) -> tuple[int, str, dict[str, str]]:
@@ -58,7 +45,7 @@ def test_a_paired_page_is_connected_and_told_the_state(made: Serving, scheme: st
             await page.say(type="ping", time_ms=12.5)
             await page.until(lambda: {"type": "pong", "time_ms": 12.5} in page.heard, "an answer")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_cookie_can_be_read_by_no_script_and_goes_to_no_other_site(made: Serving) -> None:
@@ -71,7 +58,7 @@ def test_the_cookie_can_be_read_by_no_script_and_goes_to_no_other_site(made: Ser
                 assert cookie["samesite"] == "Strict"
                 assert bool(cookie["secure"]) is (scheme == "https")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_wrong_code_is_refused_and_after_some_the_right_one_too(made: Serving) -> None:
@@ -84,7 +71,7 @@ def test_a_wrong_code_is_refused_and_after_some_the_right_one_too(made: Serving)
             assert await page.pair() == 403
             assert len(made.codes) == 2
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.parametrize("body", ["", "{", '{"code": 123456}', '{"code": "' + "1" * 900 + '"}', "1" * 5000])
@@ -97,7 +84,7 @@ def test_a_malformed_pairing_request_is_refused(made: Serving, body: str) -> Non
         ):
             assert answer.status in (400, 413)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.parametrize("token", [None, "", "nonsense", "x" * 4000])
@@ -105,7 +92,7 @@ def test_without_the_right_token_there_is_no_socket(made: Serving, token: str | 
     async def visit() -> None:
         assert await refused_socket(made, token, made.url("")) == 401
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_another_sites_page_gets_neither_socket_nor_pairing(made: Serving) -> None:
@@ -120,7 +107,7 @@ def test_another_sites_page_gets_neither_socket_nor_pairing(made: Serving) -> No
             async with page.session.post(made.url("/pair"), json={"code": page.code}, headers=wrong) as answer:
                 assert answer.status == 403
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_name_that_was_made_to_point_here_is_turned_away(made: Serving) -> None:
@@ -131,7 +118,7 @@ def test_a_name_that_was_made_to_point_here_is_turned_away(made: Serving) -> Non
         assert status == 421
         assert (await get(made.url(), Host="localhost"))[0] == 200
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_plain_http_from_elsewhere_is_sent_to_https(made: Serving) -> None:
@@ -148,7 +135,7 @@ def test_plain_http_from_elsewhere_is_sent_to_https(made: Serving) -> None:
             assert "script" not in text
         assert (await get(made.url("/", "https", outward[0])))[0] == 200
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_plain_http_on_the_https_port_gets_nothing(made: Serving) -> None:
@@ -172,7 +159,7 @@ def test_the_page_and_its_parts_are_served_with_headers_that_lock_it_up(made: Se
         assert (await get(made.url("/page/main.js")))[2]["Content-Type"] == "text/javascript; charset=utf-8"
         assert "Content-Security-Policy" in (await get(made.url("/nothing")))[2]
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -18,16 +16,6 @@ from xdistill_ros.teleop.server import Server
 from xdistill_ros.teleop.wire import MAX_BYTES, Action
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Serving]:
-    with serving(tmp_path, heartbeat_s=1.0) as running:
-        yield running
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(coroutine)
 
 
 # ---- bad input to the socket
@@ -44,7 +32,7 @@ def test_malformed_messages_let_go_of_the_arm_and_then_end_the_connection(made: 
                 await page.socket.send_bytes(b"\x00\x01")
             assert await page.closed() == 1008
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_pose_that_is_not_a_number_lets_go_of_the_arm(made: Serving) -> None:
@@ -56,7 +44,7 @@ def test_a_pose_that_is_not_a_number_lets_go_of_the_arm(made: Serving) -> None:
             assert page.state["refusal"]["reason"] == "message_invalid"
             assert "position" in page.notices[-1]
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_message_too_large_ends_the_connection_and_lets_go(made: Serving) -> None:
@@ -67,7 +55,7 @@ def test_a_message_too_large_ends_the_connection_and_lets_go(made: Serving) -> N
             assert await page.closed() in (1009, 1006)
             await made.memory.until(lambda: not made.memory.wishes[-1].clutch, "the clutch is open")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_flood_ends_the_connection_and_lets_go_while_others_are_served(made: Serving) -> None:
@@ -84,7 +72,7 @@ def test_a_flood_ends_the_connection_and_lets_go_while_others_are_served(made: S
             assert "message_flood" in made.memory.reasons()
             await other.take_the_helm()
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_headsets_fastest_rate_is_no_flood(made: Serving) -> None:
@@ -96,7 +84,7 @@ def test_the_headsets_fastest_rate_is_no_flood(made: Serving) -> None:
                 await asyncio.sleep(1 / 120)
             assert page.state["seat"] == "you"
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_page_that_reads_nothing_keeps_nobody_waiting(made: Serving) -> None:
@@ -110,7 +98,7 @@ def test_a_page_that_reads_nothing_keeps_nobody_waiting(made: Serving) -> None:
             await other.say(type="ping", time_ms=5.0)
             await other.until(lambda: {"type": "pong", "time_ms": 5.0} in other.heard, "the other is answered")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_there_is_an_end_to_the_pages_that_may_be_open(made: Serving) -> None:
@@ -125,7 +113,7 @@ def test_there_is_an_end_to_the_pages_that_may_be_open(made: Serving) -> None:
             await page.until(lambda: page.state["pages"] == 15, "one is closed")
             await page.session.ws_connect(url, headers=headers)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 # ---- steering
@@ -141,7 +129,7 @@ def test_samples_become_targets(made: Serving) -> None:
             await made.memory.until(lambda: len([w for w in made.memory.wishes if w.target is not None]) == 2, "moved")
             assert made.memory.wishes[-1].target[2, 3] == pytest.approx(0.28 + 0.05)
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_who_vanishes_in_motion_lets_go(made: Serving) -> None:
@@ -153,7 +141,7 @@ def test_who_vanishes_in_motion_lets_go(made: Serving) -> None:
             assert made.memory.reasons()[-1] in ("client_gone", "heartbeat_lost")
             await other.until(lambda: other.state["seat"] == "free", "the helm is free")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_who_falls_silent_in_motion_lets_go_and_may_grip_again(made: Serving) -> None:
@@ -166,7 +154,7 @@ def test_who_falls_silent_in_motion_lets_go_and_may_grip_again(made: Serving) ->
             assert not made.memory.wishes[-1].clutch
             await page.engage()
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_second_page_watches_and_is_told_why(made: Serving) -> None:
@@ -189,7 +177,7 @@ def test_a_second_page_watches_and_is_told_why(made: Serving) -> None:
             await first.say(type="leave")
             await second.take_the_helm()
 
-    run(visit())
+    asyncio.run(visit())
 
 
 @pytest.mark.parametrize("why", ["headset_removed", "space_reset", "page_hidden"])
@@ -201,7 +189,7 @@ def test_what_the_page_notices_lets_go(made: Serving, why: str) -> None:
             await page.until(lambda: not page.state["engaged"], "the clutch is open")
             assert page.state["refusal"]["reason"] == why
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_the_hand_is_said_ten_times_a_second_while_somebody_steers_and_not_before(made: Serving) -> None:
@@ -214,7 +202,7 @@ def test_the_hand_is_said_ten_times_a_second_while_somebody_steers_and_not_befor
             await asyncio.sleep(2.0)
             assert len(made.memory.wishes) - since >= 15
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_an_action_is_asked_for_and_its_answer_shown(made: Serving) -> None:
@@ -226,7 +214,7 @@ def test_an_action_is_asked_for_and_its_answer_shown(made: Serving) -> None:
             assert page.notices == ["/recorder/start: no such service"]
             assert made.memory.calls == [Action.START]
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_pictures_reach_every_page(made: Serving) -> None:
@@ -236,7 +224,7 @@ def test_pictures_reach_every_page(made: Serving) -> None:
             await page.until(lambda: page.pictures, "a picture")
             await other.until(lambda: other.pictures == [b"\xff\xd8jpeg"], "a picture")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_who_is_paired_stays_so_when_the_server_is_started_anew(tmp_path: Path) -> None:
@@ -250,7 +238,7 @@ def test_who_is_paired_stays_so_when_the_server_is_started_anew(tmp_path: Path) 
                 await page.connect()
                 await page.until(lambda: page.state, "the state")
 
-    run(visit())
+    asyncio.run(visit())
 
 
 def test_a_console_that_fails_ends_the_thread_and_so_the_process(

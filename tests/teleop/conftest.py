@@ -1,0 +1,17 @@
+"""A teleoperation server without a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.teleop import Serving, serving
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Serving]:
+    """Running, on free ports."""
+    with serving(tmp_path, heartbeat_s=1.0) as running:
+        yield running
