@@ -129,7 +129,8 @@ def test_a_correction_of_a_policys_run_is_recorded_as_a_persons(correction: Corr
             hand.clutch = False
             await correction.until_mode("hold")
             await correction.record_rows(3)
-            await correction.engage()
+            await page.say(type="call", action="arm_engage")
+            await correction.until_mode("policy")
             await correction.record_rows(8)
             hand.vanish()
             await asyncio.to_thread(correction.probe.trigger, "/recorder/stop")

@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import Image, Joy
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from tests.support.graph import Probe, Processes, own_domain, remove_orphans, write_rig
 from tests.support.teleop import HOME, Browser, free_ports
@@ -49,6 +49,7 @@ class MadeUpArm:
         probe.listen(PoseStamped, "/teleop/target", self._on_target, probe.qos.stream(depth=500))
         for service in (*RECORDER_CALLS, *ARM_CALLS):
             node.create_service(Trigger, service, lambda _, answer, name=service: self._on_call(name, answer))
+        node.create_service(SetBool, "/arm/engage", lambda _, answer: self._on_call("/arm/engage", answer))
         self.new_bridge()
         self.tell_recorder()
         self.timers = [node.create_timer(1 / ARM_HZ, self._tick), node.create_timer(1 / PICTURE_HZ, self._shoot)]
@@ -93,7 +94,7 @@ class MadeUpArm:
         self.targets.append(target)
         self.tcp = messages.pose_of(target)
 
-    def _on_call(self, name: str, answer: Trigger.Response) -> Trigger.Response:
+    def _on_call(self, name: str, answer: Any) -> Any:
         with self.probe.changed:
             self.called.append(name)
             self.probe.changed.notify_all()

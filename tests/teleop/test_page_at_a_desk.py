@@ -168,10 +168,10 @@ def test_buttons_and_keys_ask_the_recorder_and_stop_the_arm(made: Serving, tmp_p
             made.server.later(made.server.console.tell_recorder, said)
             await shown.until("document.getElementById('seconds').textContent === '1:15'", "the time")
             assert await shown.text("#task-stage") == "grasp"
-            for code in ("KeyM", "Delete", "Enter", "Escape"):
+            for code in ("KeyM", "Delete", "KeyP", "Enter", "Escape"):
                 await shown.key(code, code, down=True)
                 await shown.key(code, code, down=False)
-            wanted = [Action.START, Action.MARK, Action.DISCARD, Action.STOP, Action.ARM_STOP]
+            wanted = [Action.START, Action.MARK, Action.DISCARD, Action.ARM_ENGAGE, Action.STOP, Action.ARM_STOP]
             await made.memory.until(lambda: made.memory.calls == wanted, f"{wanted}, not {made.memory.calls}")
             await shown.until("document.getElementById('said').textContent === 'done'", "the answer is shown")
 

@@ -192,6 +192,9 @@ def test_the_left_hand_may_steer_as_well(made: Steered, arm: MadeUpArm, tmp_path
             await until(made, lambda: arm.clutch, "the left grip holds")
             await shown.evaluate("device.controllers.left.updateButtonValue('squeeze', 0)")
             await until(made, lambda: not arm.clutch, "and lets go")
+            called = len(arm.called)
+            await tap(shown, "a-button")  # the right hand's, which does not steer
+            await until(made, lambda: arm.called[called:] == ["/arm/engage"], "the policy may go on")
 
     asyncio.run(visit())
 

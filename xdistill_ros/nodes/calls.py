@@ -50,11 +50,12 @@ class Caller:
             raise RefusedCallError(f"{service}: {answer.message}")
         return str(answer.message)
 
-    def switch(self, service: str, on: bool) -> None:
-        """Calls a SetBool. Raises RefusedCallError when it says no."""
+    def switch(self, service: str, on: bool) -> str:
+        """Calls a SetBool; its message. Raises RefusedCallError when it says no."""
         answer = self._call(SetBool, service, SetBool.Request(data=on))
         if not answer.success:
             raise RefusedCallError(f"{service}: {answer.message}")
+        return str(answer.message)
 
     def set_parameters(self, node: str, **values: bool | int | float | str) -> None:
         """Sets parameters of another node. Raises RefusedCallError for one that it does not take."""

@@ -45,6 +45,7 @@ _SERVICES = {
     Action.ARM_STOP: "/arm/stop",
     Action.ARM_RESET: "/arm/reset",
     Action.ARM_HOME: "/arm/home",
+    Action.ARM_ENGAGE: "/arm/engage",
 }
 
 
@@ -158,7 +159,7 @@ class TeleopNode(GraphNode):
         service = _SERVICES[action]
         line = next(line for prefix, line in self._callers.items() if service.startswith(prefix))
         try:
-            return True, await line.trigger(service)
+            return True, await line.ask(service)
         except CallError as error:
             return False, str(error)
 
@@ -213,9 +214,11 @@ class _Line:
         self._caller = Caller(node, _CALL_S)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="calls")
 
-    async def trigger(self, service: str) -> str:
-        """Calls a Trigger; its message. Raises CallError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._caller.trigger, service)
+    async def ask(self, service: str) -> str:
+        """Calls it; its message. Raises CallError."""
+        engages = service == _SERVICES[Action.ARM_ENGAGE]
+        call = partial(self._caller.switch, service, True) if engages else partial(self._caller.trigger, service)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def close(self) -> None:
         """Ends the thread after its call."""

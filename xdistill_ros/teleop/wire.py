@@ -35,6 +35,8 @@ class Action(StrEnum):
     ARM_STOP = "arm_stop"
     ARM_RESET = "arm_reset"
     ARM_HOME = "arm_home"
+    ARM_ENGAGE = "arm_engage"
+    """The policy may move the arm: at first, and again after a correction."""
 
 
 class Sample(Strict):

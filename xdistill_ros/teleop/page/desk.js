@@ -2,7 +2,7 @@
 
 const METRES_ACROSS = 0.6; // a drag across the whole picture
 const METRES_A_NOTCH = 0.01;
-const TAPS = { KeyG: 'grip', Enter: 'record', Delete: 'discard', Backspace: 'discard', KeyM: 'mark', Escape: 'arm_stop' };
+const TAPS = { KeyG: 'grip', Enter: 'record', Delete: 'discard', Backspace: 'discard', KeyM: 'mark', KeyP: 'arm_engage', Escape: 'arm_stop' };
 const MOVES = { KeyD: [0, 1], KeyA: [0, -1], KeyR: [1, 1], KeyF: [1, -1], KeyS: [2, 1], KeyW: [2, -1],
   ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [2, 1], ArrowUp: [2, -1] };
 const TURNS = { KeyK: [0, 1], KeyI: [0, -1], KeyQ: [1, 1], KeyE: [1, -1], KeyJ: [2, 1], KeyL: [2, -1] };

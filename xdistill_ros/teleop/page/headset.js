@@ -72,6 +72,7 @@ export class Headset extends EventTarget {
     const source = this.steering(sources);
     const pose = source && frame.getPose(source.gripSpace, this.space);
     if (source) this.buttons(source);
+    for (const free of sources.filter((one) => one !== source)) this.freeHand(free);
     this.to.steer(this.sample(source, pose));
     this.scene.draw(this.session, frame.getViewerPose(this.space), this.space, pose?.transform.matrix, {
       state: this.state, picture: this.seen, delay: this.delay,
@@ -118,6 +119,11 @@ export class Headset extends EventTarget {
     if (!x && !y) return;
     const scale = this.state.scale * SCALE_STEP ** -y, yaw = this.state.yaw_rad + x * YAW_STEP;
     this.to.settle(Math.max(0.1, Math.min(2, scale)), Math.atan2(Math.sin(yaw), Math.cos(yaw)));
+  }
+
+  /** The hand that does not steer: A or X hands the arm to the policy. */
+  freeHand({ handedness, gamepad }) {
+    if (this.went(`${handedness} lower`, gamepad.buttons[BUTTON.lower]?.pressed)) this.to.ask('arm_engage');
   }
 
   /** Whether a button went down since the last frame; one that was down at the first does not count. */

@@ -11,7 +11,8 @@ import { Headset, immersion } from './headset.js';
 const at = (id) => document.getElementById(id);
 const view = new View(), link = new Link(), hand = new Hand(), gamepads = new Gamepads();
 const desk = new Desk(at('stage'), hand);
-const BUTTONS = { record: 'record', discard: 'discard', mark: 'mark', 'arm-stop': 'arm_stop', 'arm-home': 'arm_home', 'arm-reset': 'arm_reset' };
+const BUTTONS = { record: 'record', discard: 'discard', mark: 'mark', 'arm-stop': 'arm_stop', 'arm-home': 'arm_home', 'arm-reset': 'arm_reset',
+  'arm-engage': 'arm_engage' };
 let state = null, headset = null, closed = false, claimed = false, last = null, mode = null, before = performance.now();
 
 // ---- asking for things

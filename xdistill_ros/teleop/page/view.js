@@ -19,7 +19,7 @@ export class View {
     at('seat').textContent = { free: 'Nobody steers. Press the clutch to take the helm.', you: 'You steer.',
       other: 'Another page steers; you watch.' }[state.seat] + (state.pages > 1 ? ` ${state.pages} pages are open.` : '');
     at('leave').disabled = state.seat !== 'you';
-    for (const id of ['arm-home', 'arm-reset', 'scale', 'yaw']) at(id).disabled = state.seat === 'other';
+    for (const id of ['arm-home', 'arm-reset', 'arm-engage', 'scale', 'yaw']) at(id).disabled = state.seat === 'other';
     this.settings(state);
     at('refusal').hidden = !state.refusal;
     at('refusal').textContent = state.refusal?.sentence ?? '';
