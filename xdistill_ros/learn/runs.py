@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -117,6 +118,20 @@ class Metrics:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def commit() -> str:
+    """The commit of the checkout that runs, `+` where it was changed since; empty outside of one."""
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return ""
+    try:
+        git = ("git", "-C", str(checkout))
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], check=False).returncode == 1
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{head}+" if changed else head
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
