@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,6 +38,7 @@ def distill(
         "teacher.weights": None if weights is None else str(weights), "student.architecture": student,
         "steps": steps, "batch": batch,
     }  # fmt: skip
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     leads = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
     try:
         from xdistill_ros.learn.distil.config import Distillation
@@ -88,7 +90,8 @@ def _report(made: Path) -> None:
     )
     if told["corrupt"]:
         typer.echo(f"  they are named in {made.with_name('corrupt.txt')}")
+    share, pooled = (f"{100 * found[name]:.0f}%" for name in ("neighbours", "neighbours_pooled"))
     typer.echo(
-        f"  held out: mean squared error {found['mse']:.4f}, cosine {found['cosine']:.3f}, of the ten nearest images "
-        f"{100 * found['neighbours']:.0f}% are the teacher's ({100 * found['neighbours_pooled']:.0f}% by the pooled feature)"
+        f"  held out: mean squared error {found['mse']:.4f}, cosine {found['cosine']:.3f}, {share} of the ten nearest "
+        f"images are the teacher's ({pooled} by the pooled feature)"
     )

@@ -69,7 +69,6 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, buffer.getvalue())
     except OSError as error:
-        path.with_name(f".{path.name}.partial").unlink(missing_ok=True)  # what could be written only fills the disk
         kept = "the one before is whole" if path.exists() else "there is none yet"
         raise LearnError(
             f"{path}: the checkpoint could not be written ({error.strerror or error}); {kept}. "

@@ -80,7 +80,8 @@ def fill(
     blocks = file.missing()[those.rank :: those.count]
     corrupt: dict[str, str] = {}
     batches = loader(views, [list(rows) for rows in blocks], workers, those.device.type == "cuda")
-    for rows, batch in zip(track(blocks, title, disable=not those.leads or not blocks), batches, strict=True):
+    for rows in track(blocks, title, disable=not those.leads or not blocks):
+        batch = next(batches)
         images = batch.student if batch.teacher is None else batch.teacher
         file.put(rows, teacher.targets(images.to(those.device), batch.keys)[0])
         corrupt.update(batch.corrupt)

@@ -18,6 +18,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
+from xdistill_ros.learn import runs
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.networks.encoders import Student, normalise
 from xdistill_ros.learn.rates import one_cycle
@@ -141,11 +142,8 @@ def held_out_loss(encoder: Student, teacher: Teacher, data: Renderings, config: 
 def _save(
     encoder: Student, optimiser: torch.optim.Optimizer, step: int, history: list[float], checkpoint: Path
 ) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_suffix(".partial")
     state = {"encoder": encoder.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "history": history}
-    torch.save(state, partial)
-    partial.replace(checkpoint)
+    runs.save_checkpoint(checkpoint, state)
 
 
 def _resume(encoder: Student, optimiser: torch.optim.Optimizer, checkpoint: Path) -> tuple[int, list[float]]:

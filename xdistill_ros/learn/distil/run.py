@@ -42,7 +42,7 @@ ENCODER, CORRUPT, INDEX = "encoder.safetensors", "corrupt.txt", "images.npz"
 
 
 def distil(config: Distillation, folder: Path) -> Path:
-    """Trains the student of `config` in `folder`, or goes on where an earlier call was ended; returns the weights' file.
+    """Trains the student of `config` in `folder`, or goes on where an earlier call was ended; its weights' file.
 
     Under torchrun every process calls it. Raises LearnError for whatever a person has to put right.
     """

@@ -88,6 +88,7 @@ class Views(Dataset[Batch]):
         if mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             box = (image.width - box[2], box[1], image.width - box[0], box[3])
+        box = (max(0.0, box[0]), max(0.0, box[1]), min(box[2], image.width), min(box[3], image.height))  # rounding
         views = [
             image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=_GAP)
             for height, width in sizes
