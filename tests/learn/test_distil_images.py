@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,10 @@ def shards(folder: Path, into: Path, each: int = 15) -> Path:
 def views(images: Images, *, varied: bool = True, teacher_px: tuple[int, int] | None = None, seed: int = 0) -> Views:
     config = DataConfig(images=(Path("unused"),), held_out=12)
     return Views(images, np.arange(len(images)), config, (24, 32), teacher_px, seed, varied)
+
+
+def flat(batches: Iterable[list[int]]) -> list[int]:
+    return list(chain.from_iterable(batches))
 
 
 def test_images_are_found_at_any_depth_and_in_the_order_of_their_names(tmp_path):
@@ -131,11 +137,11 @@ def test_every_image_is_seen_once_an_epoch_in_another_order_each_and_the_same_af
     seen = views(Images.find([pictures(tmp_path / "images", 20)]))
     whole = list(Order(seen, 5, 0, 8, None))
     positions = [[key % 20 for key in batch] for batch in whole]
-    assert sorted(sum(positions[:4], [])) == sorted(sum(positions[4:], [])) == list(range(20))
+    assert sorted(flat(positions[:4])) == sorted(flat(positions[4:])) == list(range(20))
     assert positions[:4] != positions[4:]
-    assert {key // 20 for key in sum(whole[4:], [])} == {1}, "a new view in the second epoch"
+    assert {key // 20 for key in flat(whole[4:])} == {1}, "a new view in the second epoch"
     assert list(Order(seen, 5, 3, 8, None)) == whole[3:]
-    assert {key // 20 for key in sum(Order(seen, 5, 0, 8, 1), [])} == {0}, "only one view, if only one is cached"
+    assert {key // 20 for key in flat(Order(seen, 5, 0, 8, 1))} == {0}, "only one view, if only one is cached"
 
 
 def test_processes_share_a_batch_between_them(tmp_path):
@@ -149,7 +155,7 @@ def test_processes_share_a_batch_between_them(tmp_path):
 def test_shards_are_shuffled_among_few_at_a_time_and_each_image_comes_once(tmp_path, monkeypatch):
     monkeypatch.setattr("xdistill_ros.learn.distil.views._TOGETHER", 2)
     seen = views(Images.find([shards(pictures(tmp_path / "images", 24), tmp_path / "shards", each=4)]))
-    keys = sum(Order(seen, 4, 0, 6, None), [])
+    keys = flat(Order(seen, 4, 0, 6, None))
     assert sorted(keys) == list(range(24))
     first = {int(seen.images.where[key]) for key in keys[:8]}
     assert len(first) == 2
@@ -179,7 +185,7 @@ def test_a_large_photograph_is_decoded_small_and_looks_the_same(tmp_path, monkey
     picture(1, 1600, 1200).save(tmp_path / "large.jpg", quality=95)
     seen = views(Images.find([tmp_path]), varied=False)
     quick = seen[0].student.numpy().astype(int)
-    monkeypatch.setattr("xdistill_ros.learn.distil.views._shrunk", lambda image, box, height, width: (image, box))
+    monkeypatch.setattr("xdistill_ros.learn.distil.views._shrunk", lambda image, box, *_: (image, box))
     assert np.abs(quick - seen[0].student.numpy().astype(int)).mean() < 2.0
 
 

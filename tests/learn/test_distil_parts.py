@@ -54,12 +54,13 @@ def test_missing_and_unexpected_weights_are_named(tmp_path):
     assert "1 of another shape (norm.weight (3,) instead of (64,))" in str(told.value)
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_file_that_holds_no_weights_is_named_with_where_to_get_them(tmp_path):
     (tmp_path / "t.safetensors").write_text("no weights")
     with pytest.raises(LearnError, match=r"t\.safetensors: cannot be read as weights .*huggingface\.co/timm/vit_large"):
-        pretrained.load("dinov2_vitl14", tmp_path / "t.safetensors", (28, 28))
+        pretrained.load("dinov2_vitl14", tmp_path / "t.safetensors", SIZE)
     with pytest.raises(LearnError, match=r"nothing\.pth: no such file.*Depth-Anything-V2-Small"):
-        pretrained.load("depth_anything", tmp_path / "nothing.pth", (28, 28))
+        pretrained.load("depth_anything", tmp_path / "nothing.pth", SIZE)
     with pytest.raises(LearnError, match=r"unknown pretrained model 'dino'; known: dinov2_vits14"):
         pretrained.load("dino")
 
@@ -85,6 +86,13 @@ def test_torch_hubs_cache_is_looked_into(tmp_path, monkeypatch):
     torch.testing.assert_close(loaded.trunk.state_dict()["norm.weight"], state["norm.weight"])
 
 
+NAMES = {
+    "patch_embed.proj": "embeddings.patch_embeddings.projection", "pos_embed": "embeddings.position_embeddings",
+    "cls_token": "embeddings.cls_token", "attn.proj": "attention.output.dense", "norm1": "layernorm_before",
+    "norm2": "layernorm_after", "mlp.fc1": "intermediate.dense", "mlp.fc2": "output.dense",
+}  # fmt: skip
+
+
 def as_hugging_face(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """timm's names turned into those of Hugging Face's ViT, query, key and value apart."""
     renamed: dict[str, torch.Tensor] = {}
@@ -93,11 +101,7 @@ def as_hugging_face(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             for name, part in zip(("query", "key", "value"), value.chunk(3), strict=True):
                 renamed[f"encoder.layer.{found[1]}.attention.attention.{name}.{found[2]}"] = part.clone()
             continue
-        for old, new in (
-            ("patch_embed.proj", "embeddings.patch_embeddings.projection"), ("pos_embed", "embeddings.position_embeddings"),
-            ("cls_token", "embeddings.cls_token"), ("attn.proj", "attention.output.dense"), ("norm1", "layernorm_before"),
-            ("norm2", "layernorm_after"), ("mlp.fc1", "intermediate.dense"), ("mlp.fc2", "output.dense"),
-        ):  # fmt: skip
+        for old, new in NAMES.items():
             key = key.replace(old, new)
         key = re.sub(r"^norm\.", "layernorm.", key)
         renamed[key.replace("blocks.", "encoder.layer.")] = value

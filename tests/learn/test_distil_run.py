@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from xdistill_ros.cli.main import app
 from xdistill_ros.learn import runs, weights
 from xdistill_ros.learn.distil import run as running
+from xdistill_ros.learn.distil.config import Distillation
 from xdistill_ros.learn.distil.run import distil
 from xdistill_ros.learn.errors import LearnError
 
@@ -160,7 +161,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole_and_the_run_can_go_on(tmp_
     written = []
 
     def full(descriptor: int) -> None:
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
         if "checkpoint" in name:
             written.append(name)
             if len(written) == 2:
