@@ -1,6 +1,7 @@
-"""Stage 1: the student learns the teacher's feature by mean squared error on randomised renderings. Resumable.
+"""Stage 1 on renderings in memory: the student learns the teacher's feature by mean squared error. Resumable.
 
 Owns the optimisation and its checkpoint; what is learnt is the teacher's business, what is seen the collector's.
+`run` is the same for images on disk, at the size of ImageNet.
 """
 
 from __future__ import annotations
