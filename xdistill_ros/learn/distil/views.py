@@ -82,7 +82,9 @@ class Views(Dataset[Batch]):
     def _view(self, index: int, view: int) -> tuple[Image.Image, Image.Image | None]:
         image = self.images.open(index)
         box, mirrored = self._crop(image.size, index, view)
-        sizes = [self.student_px] + ([self.teacher_px] if self.teacher_px not in (None, self.student_px) else [])
+        sizes = [self.student_px]
+        if self.teacher_px is not None and self.teacher_px != self.student_px:
+            sizes.append(self.teacher_px)
         image, box = _shrunk(image, box, max(height for height, _ in sizes), max(width for _, width in sizes))
         image = decoded(image)
         if mirrored:
