@@ -175,7 +175,7 @@ def split(count: int, held_out: int, batch: int, seed: int) -> tuple[Rows, Rows]
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def loader(views: Views, batches: Sampler[list[int]] | Sequence[list[int]], workers: int, pin: bool) -> Iterator[Batch]:
+def loader(views: Views, keys: Sampler[list[int]] | Sequence[list[int]], workers: int, pin: bool) -> Iterator[Batch]:
     """Batches of `views` by their keys, read ahead by `workers` processes. LearnError where hardly an image is one."""
     batches = DataLoader(
         views, batch_sampler=keys, num_workers=workers, collate_fn=_collate, pin_memory=pin,
