@@ -211,7 +211,7 @@ def test_a_batch_that_processes_cannot_share_is_refused():
         (["missing.yaml"], "missing.yaml: cannot be read"),
         (["--set", "nonsense=1", "--images", "x"], "nonsense: Extra inputs are not permitted"),
         (["--set", "data.held_out"], "--set data.held_out: give FIELD=VALUE"),
-        ([], "data: Field required"),
+        ([], "data is missing: name where the images lie, --images FOLDER"),
         (["--images", "nowhere"], "nowhere: no such folder or shard"),
         (["--images", ".", "--set", "machine.save_every=7"], "wanted a multiple of log_every"),
         (["--images", ".", "--set", "data.crop_scale=[0.9, 0.5]"], "wanted 0 < low <= high <= 1"),

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import Feature
@@ -66,7 +67,11 @@ class MachineConfig(_Part):
     """What may differ when a run is continued."""
 
     device: str = Field("auto", description="auto, cpu, cuda")
-    workers: int = Field(8, ge=0, description="processes that read images, of each training process")
+    workers: int | None = Field(
+        None,
+        ge=0,
+        description="processes that read images, of each training process; by default its share of the cores",
+    )
     compile: bool | None = Field(None, description="torch.compile; by default on CUDA")
     save_every: int = Field(1000, ge=1, description="steps between checkpoints")
     cache: Path | None = Field(None, description="folder of cached features; by default in the run's own")
@@ -118,8 +123,11 @@ class Distillation(_Part):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            source = path or "options"
-            raise LearnError("\n".join(
-                f"{source}: {'.'.join(map(str, one['loc'])) or 'configuration'}: "
-                f"{one['msg'].removeprefix('Value error, ')}" for one in error.errors()
-            )) from error  # fmt: skip
+            raise LearnError("\n".join(_sentence(path or "options", one) for one in error.errors())) from error
+
+
+def _sentence(source: Path | str, wrong: ErrorDetails) -> str:
+    field = ".".join(map(str, wrong["loc"])) or "configuration"
+    if wrong["type"] == "missing":
+        return f"{source}: {field} is missing: name where the images lie, --images FOLDER"
+    return f"{source}: {field}: {wrong['msg'].removeprefix('Value error, ')}"

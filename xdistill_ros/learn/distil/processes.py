@@ -81,6 +81,13 @@ class Processes:
             raise LearnError(f"batch is {batch}, wanted a multiple of the {self.count} processes")
         return batch // self.count
 
+    def readers(self, chosen: int | None) -> int:
+        """How many processes read images for this one: what was chosen, or its share of this machine's cores."""
+        if chosen is not None:
+            return chosen
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return max(1, min(8, len(os.sched_getaffinity(0)) // here))
+
     def parallel(self, network: nn.Module) -> nn.Module:
         """`network`, or what averages its gradients over the processes."""
         if self.count == 1:

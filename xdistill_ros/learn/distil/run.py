@@ -81,6 +81,7 @@ class Run:
         self.config, self.folder, self.those = config, folder, those
         self.step, self.corrupt, self.agreement = 0, dict[str, str](), dict[str, float]()
         those.share(config.batch)
+        self.workers = those.readers(config.machine.workers)
         self.images = Images.load(folder / INDEX)
         train, held_out = split(len(self.images), config.data.held_out, config.batch, config.seed)
         student, teacher = config.student, config.teacher
@@ -92,12 +93,7 @@ class Run:
         self.origin = {"data_hash": self.images.digest, "teacher_hash": those.by_leader(lambda: published.digest)}
         checkpoint = self._checkpoint()
         self.student = self._student(published.dim)
-        decayed = [one for one in self.student.parameters() if one.ndim > 1]
-        others = [one for one in self.student.parameters() if one.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
-            config.learning_rate, weight_decay=config.weight_decay, fused=True,
-        )  # fmt: skip
+        self.optimiser = self._optimiser()
         if checkpoint is not None:
             self._continue_from(checkpoint)
         self.metrics = runs.Metrics(folder / runs.METRICS, self.step) if those.leads else None
@@ -121,6 +117,12 @@ class Run:
         self.those.synchronised(student)
         student.to(self.those.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return student
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        config, parameters = self.config, list(self.student.parameters())
+        decayed, others = ([one for one in parameters if (one.ndim > 1) is matrix] for matrix in (True, False))
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
     def _continue_from(self, checkpoint: dict[str, Any]) -> None:
         self.student.load_state_dict(checkpoint["student"])
@@ -155,7 +157,7 @@ class Run:
             (config.machine.cache or self.folder / "features") / name, copies * len(views.rows), published.dim
         )
         self.those.by_leader(lambda: file.prepare(about))
-        self.corrupt |= fill(file, views, published, self.those, config.machine.workers, title)
+        self.corrupt |= fill(file, views, published, self.those, self.workers, title)
         return file
 
     @property
@@ -189,7 +191,7 @@ class Run:
             self.views, config.batch, self.step, config.steps, config.teacher.cached_views or None,
             those.rank, those.count,
         )  # fmt: skip
-        batches = loader(self.views, order, config.machine.workers, those.device.type == "cuda")
+        batches = loader(self.views, order, self.workers, those.device.type == "cuda")
         self.student.train()
         losses: list[Tensor] = []
         began, waited = time.perf_counter(), 0.0
@@ -270,7 +272,7 @@ class Run:
         keys = np.array_split(np.arange(len(self.held_out.rows)), self.those.count)[self.those.rank].tolist()
         share = max(1, self.config.batch // self.those.count)
         chunks = [keys[start : start + share] for start in range(0, len(keys), share)]
-        for batch in loader(replace(self.held_out, teacher_px=None), chunks, self.config.machine.workers, pin=False):
+        for batch in loader(replace(self.held_out, teacher_px=None), chunks, self.workers, pin=False):
             self.corrupt.update(batch.corrupt)
             pooled = self.student.pooled(self._standardised(batch.student.to(self.those.device)))
             yield self.student.projection(pooled).cpu(), pooled.cpu()
