@@ -70,7 +70,7 @@ class MachineConfig(_Part):
     workers: int | None = Field(
         None,
         ge=0,
-        description="processes that read images, of each training process; by default its share of the cores",
+        description="processes that read images, of each process; by default its share of the cores",
     )
     compile: bool | None = Field(None, description="torch.compile; by default on CUDA")
     save_every: int = Field(1000, ge=1, description="steps between checkpoints")
