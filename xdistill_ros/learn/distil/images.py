@@ -155,7 +155,7 @@ def _in_shard(shard: Path) -> Iterator[_Entry]:
             for member in archive:
                 if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
                     yield _Entry(member.name, member.offset_data, member.size)
-                archive.members = []  # it would keep them all
+                archive.members = []  # type: ignore[attr-defined]  # it would keep them all
     except tarfile.TarError as error:
         raise LearnError(
             f"{shard}: not a whole, uncompressed tar file ({error}); copy it anew, or unpack and pack it again"
