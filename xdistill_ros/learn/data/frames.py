@@ -18,32 +18,30 @@ from xdistill_ros.perception import PreprocessSpec
 
 from .augment import Augmentation
 from .recording import Recording
+from .view import network_input
 
 
 @dataclass(frozen=True)
 class Frames:
-    """All images of a task by camera (N, h, w, 3) uint8, in the order of `data.Windows.frames`, and their standard."""
+    """All images of a task by camera (N, h, w, 3) uint8, in the order of `data.Windows.frames`, and their preprocessing.
+
+    They are resized already, and cropped or not; `spec` is the same for all cameras but for the size of their source.
+    """
 
     images: Mapping[str, NDArray[np.uint8]]
-    mean: Tensor
-    std: Tensor
+    spec: PreprocessSpec
 
     @classmethod
     def of(cls, recordings: Sequence[Recording], preprocess: Mapping[str, PreprocessSpec]) -> Frames:
         """Joins the recordings' images."""
-        spec = next(iter(preprocess.values()))
         images = {name: np.concatenate([one.images[name] for one in recordings]) for name in preprocess}
-        mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (spec.mean, spec.std))
-        return cls(images, mean, std)
+        return cls(images, next(iter(preprocess.values())))
 
     def tensor(
         self, images: NDArray[np.uint8], augmentation: Augmentation | None, generator: torch.Generator
     ) -> Tensor:
-        """Network input (B, 3, h, w) of images (B, h, w, 3), augmented between scaling and standardising if wished."""
-        unit = torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255.0
-        if augmentation is not None:
-            unit = augmentation(unit, generator)
-        return ((unit - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        """Network input (B, 3, h, w) of images (B, h, w, 3), augmented if wished."""
+        return network_input(torch.from_numpy(images), self.spec, augmentation, generator)
 
 
 @torch.inference_mode()
