@@ -22,7 +22,7 @@ Forward = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def forward_of(store: Store) -> Forward:
-    """Joint angles (J,) rad to the TCP's pose (4, 4) in the base frame. Raises StoreError for a URDF without the rig."""
+    """Joint angles (J,) rad to the TCP's pose (4, 4) in the base frame. Raises StoreError for a wrong URDF."""
     with tempfile.NamedTemporaryFile("w", suffix=".urdf", encoding="utf-8") as file:
         file.write(store.attributes["urdf"])
         file.flush()

@@ -1,7 +1,7 @@
-"""The error of the room: something that a user can mend."""
+"""What ends a command of this room: a sentence for whoever started it."""
 
 from __future__ import annotations
 
 
 class LearnError(ValueError):
-    """What cannot be done; the message says what, where, which value, what is allowed, and what to do."""
+    """What, where, which value, what is allowed, what to do. The command line prints it without a traceback."""

@@ -23,7 +23,7 @@ from .view import network_input
 
 @dataclass(frozen=True)
 class Frames:
-    """All images of a task by camera (N, h, w, 3) uint8, in the order of `data.Windows.frames`, and their preprocessing.
+    """All images of a task by camera (N, h, w, 3) uint8, in the order of `data.Windows.frames`, and their preparation.
 
     They are resized already, and cropped or not; `spec` is the same for all cameras but for the size of their source.
     """

@@ -27,7 +27,8 @@ class Recording:
     """Streams of one stretch. Stamps are ROS time in nanoseconds and strictly increase within a stream.
 
     images: by camera (N, h, w, 3) uint8 with exposure stamps, or what was asked to stand for them. positions (S, J) rad
-    and widths (S,) m as the driver reported them. actions (K, A): targets commanded for `action_ns`, absolute, channels as in the rig.
+    and widths (S,) m as the driver reported them. actions (K, A): targets commanded for `action_ns`, absolute, channels
+    as in the rig.
     """
 
     images: dict[str, NDArray[Any]]
