@@ -22,7 +22,7 @@ class Head(nn.Module):
         super().__init__()
         config.check_horizon(horizon)
         self.shape = (horizon, channels)
-        self.schedule = schedule
+        self.schedule, self.config = schedule, config
         self.unet = UNet(channels, config)
         self.film = Film(condition_dim, self.unet.film_width, config)
         self._noise = scheduler(schedule)
