@@ -120,7 +120,9 @@ def how_to_get(name: str) -> str:
     """Where the weights of `name` are, in a sentence."""
     origin = ZOO.get(name)
     if origin is None:
-        return "Save timm's own with safetensors.torch.save_file(timm.create_model(NAME, pretrained=True).state_dict(), FILE)"
+        return (
+            "Save timm's own: safetensors.torch.save_file(timm.create_model(NAME, pretrained=True).state_dict(), FILE)"
+        )
     return f"They are {origin.file} of https://huggingface.co/{origin.repository}; name your copy of it as the weights"
 
 
