@@ -38,10 +38,14 @@ class Frames:
         return cls(images, next(iter(preprocess.values())))
 
     def tensor(
-        self, images: NDArray[np.uint8], augmentation: Augmentation | None, generator: torch.Generator
+        self,
+        images: NDArray[np.uint8],
+        augmentation: Augmentation | None,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
     ) -> Tensor:
         """Network input (B, 3, h, w) of images (B, h, w, 3), augmented if wished."""
-        return network_input(torch.from_numpy(images), self.spec, augmentation, generator)
+        return network_input(torch.from_numpy(images).to(device), self.spec, augmentation, generator)
 
 
 @torch.inference_mode()
@@ -53,14 +57,16 @@ def cache_features(
     A camera with fewer frames than N has zeros at the end, which no window refers to.
     """
     encoder.eval()
-    generator = torch.Generator().manual_seed(seed)
+    generator, device = torch.Generator().manual_seed(seed), next(encoder.parameters()).device
+    if device.type != "cpu":
+        torch.manual_seed(seed)  # of that device's own generator, which makes the noise of images
     longest = max(len(images) for images in frames.images.values())
     cached = np.zeros((copies, len(frames.images), longest, encoder.feature_dim), np.float32)
     for copy in range(copies):
         for camera, images in enumerate(frames.images.values()):
             for at in range(0, len(images), batch):
-                some = frames.tensor(images[at : at + batch], augmentation if copy else None, generator)
-                with torch.autocast("cpu", torch.bfloat16, enabled=copy > 0):
+                some = frames.tensor(images[at : at + batch], augmentation if copy else None, generator, device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=copy > 0):
                     feature = encoder(some)
-                cached[copy, camera, at : at + len(some)] = feature.float().numpy()
+                cached[copy, camera, at : at + len(some)] = feature.float().cpu().numpy()
     return cached

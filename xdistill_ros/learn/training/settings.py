@@ -19,10 +19,10 @@ from xdistill_ros.policy.actions import ProprioPart
 from xdistill_ros.policy.ddim import Schedule
 from xdistill_ros.rig import Rig
 
-FREE = frozenset({
+FREE = (
     "store", "device", "threads", "wandb", "image.cache", "log_every", "checkpoint_s", "rollouts.processes",
     "encoder.weights",
-})  # fmt: skip
+)  # fmt: skip
 """Fields that do not decide what is learnt: a run may go on with others. Store and weights count by their content."""
 
 _RESIZE, _CROP = (320, 240), (288, 216)  # width, height: those of diffusion_policy
@@ -163,7 +163,7 @@ class TrainSettings(_Part):
     compile: bool = Field(False, description="torch.compile")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(None, ge=1, description="of torch on the CPU; None: its own choice")
-    checkpoint_s: float = Field(120.0, ge=0, description="time between two checkpoints")
+    checkpoint_s: float = Field(300.0, ge=0, description="time between two checkpoints")
     log_every: int = Field(20, ge=1, description="steps whose losses are fetched from the device at a time")
     wandb: str | None = Field(None, description="project of Weights & Biases to log to")
     seed: int = Field(0, ge=0)
