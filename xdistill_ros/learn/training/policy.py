@@ -24,7 +24,7 @@ class Policy(nn.Module):
     def __init__(self, encoder: Encoder, head: Head, eye: Eye | None, *, tune: bool, bf16: bool) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
-        self._eye, self._tune, self._bf16 = eye, tune, bf16
+        self.eye, self._tune, self._bf16 = eye, tune, bf16
         encoder.requires_grad_(tune)
 
     @property
@@ -40,7 +40,7 @@ class Policy(nn.Module):
         other = Policy.__new__(Policy)
         nn.Module.__init__(other)
         other.encoder, other.head = encoder, modules["head"]  # type: ignore[assignment]
-        other._eye, other._tune, other._bf16 = self._eye, self._tune, self._bf16
+        other.eye, other._tune, other._bf16 = self.eye, self._tune, self._bf16
         return other.eval()
 
     def train(self, mode: bool = True) -> Policy:
@@ -52,16 +52,16 @@ class Policy(nn.Module):
 
     def features(self, seen: Tensor, generator: torch.Generator | None) -> Tensor:
         """(n_cam, B, To, F) of what was seen (n_cam, B, To, ...), changed at random by `generator` if there is one."""
-        if self._eye is None:
+        if self.eye is None:
             return seen
-        images = self._eye(seen.flatten(1, 2), generator)
+        images = self.eye(seen.flatten(1, 2), generator)
         autocast = torch.autocast(seen.device.type, torch.bfloat16, enabled=self._bf16 and self.training)
         with torch.set_grad_enabled(self._tune and torch.is_grad_enabled()), autocast:
             features: Tensor = self.encoder(images)
         return features.float().view(*seen.shape[:3], -1)
 
     def condition(self, batch: Batch, generator: torch.Generator | None) -> Tensor:
-        """(B, C), as `policy.actions.condition` lays it out: for each step all cameras' features, then proprioception."""
+        """(B, C), laid out as `policy.actions.condition` does: for each step all features, then proprioception."""
         features = self.features(batch.seen, generator).permute(1, 2, 0, 3).flatten(2)
         return torch.cat([features, batch.proprio], dim=2).flatten(1)
 
