@@ -1,4 +1,4 @@
-"""Everything that a training needs before its first step: data, networks, caches. Refuses here what cannot be trained."""
+"""What a training needs before its first step: data, networks, caches. Refuses here what cannot be trained."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def prepare(settings: TrainSettings, folder: Path) -> Prepared:
     windows = shown.windows.only(~held)
     _check_length(settings, len(windows.frames))
     statistics = windows.statistics(shown.rig, settings.proprio)
-    caches, copies, eye = _caches(settings, store, shown.rig, encoder.to(device), preprocess)
+    encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    caches, copies, eye = _caches(settings, store, shown.rig, encoder, preprocess)
     head = _head(settings, shown.rig, statistics, encoder)
     policy = Policy(encoder, head, eye, tune=settings.encoder.tune, bf16=settings.bf16).to(device)
 
@@ -196,8 +197,3 @@ def _hash(path: Path | None) -> str:
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def told(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
-    """What decides the run, for its checkpoint."""
-    return {**settings.model_dump(mode="json"), "content": dict(prepared.content)}

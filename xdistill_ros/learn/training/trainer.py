@@ -30,7 +30,7 @@ from . import held_out, rollouts
 from .boards import Boards
 from .policy import Policy
 from .prefetch import Prefetched
-from .prepare import prepare, told
+from .prepare import prepare
 from .settings import FREE, TrainSettings
 
 log = logging.getLogger(__name__)
@@ -76,10 +76,9 @@ class Training:
     def __init__(self, settings: TrainSettings, folder: Path) -> None:
         self.settings, self.folder = settings, folder
         checkpoint = runs.load_checkpoint(folder / runs.CHECKPOINT)
+        self._refuse_others(checkpoint, checkpoint["told"]["content"] if checkpoint else {})
         self.prepared = prepare(settings, folder)
-        self.told = told(settings, self.prepared)
-        if checkpoint is not None:
-            runs.check_same(self.told, checkpoint["told"], folder / runs.CHECKPOINT, FREE)
+        self.told = self._refuse_others(checkpoint, self.prepared.content)
         runs.write_config(folder, settings.model_dump(mode="json"))
         self.policy = self.prepared.policy
         self.learning = self.policy.learning
@@ -97,6 +96,13 @@ class Training:
         self.boards = Boards(folder, settings.wandb, self.told)
         self._losses: list[Tensor] = []
         self._saved_at = time.monotonic()
+
+    def _refuse_others(self, checkpoint: dict[str, Any] | None, content: Mapping[str, str]) -> dict[str, Any]:
+        """What decides this run. Raises LearnError when it is not what the checkpoint was made of."""
+        told = {**self.settings.model_dump(mode="json"), "content": dict(content)}
+        if checkpoint is not None:
+            runs.check_same(told, checkpoint["told"], self.folder / runs.CHECKPOINT, FREE)
+        return told
 
     def close(self) -> None:
         """Sends and closes what is open."""
@@ -121,19 +127,24 @@ class Training:
         console = Console(stderr=True)
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             shown = bar.add_task("", total=self.steps, completed=self.step, said="")
-            self._began, batches.waited_s = time.perf_counter(), 0.0
+            self._restart(batches)
             for batch in batches:
                 self._losses.append(self._step(batch.to(self.prepared.device)))
                 self.step += 1
                 epoch_ends = self.step % self.order.steps == 0
-                if self.step % self.settings.log_every == 0 or epoch_ends:
+                due = time.monotonic() - self._saved_at >= self.settings.checkpoint_s or self.step == self.steps
+                if self.step % self.settings.log_every == 0 or epoch_ends or due:
                     bar.update(shown, completed=self.step, said=self._flush(batches))
                 if epoch_ends:
-                    self._end_of_epoch(self.step // self.order.steps)
-                    self._began, batches.waited_s = time.perf_counter(), 0.0
-                if time.monotonic() - self._saved_at >= self.settings.checkpoint_s or self.step == self.steps:
-                    self._flush(batches)
+                    due = self._end_of_epoch(self.step // self.order.steps) or due
+                if due:
                     self._save()
+                if epoch_ends or due:
+                    self._restart(batches)
+
+    def _restart(self, batches: Prefetched[Batch]) -> None:
+        """Of the clock by which speed is measured."""
+        self._began, batches.waited_s = time.perf_counter(), 0.0
 
     def _gather(self, step: int) -> Batch:
         return self.prepared.train.gather(self.order.rows(step), self.order.draw(step))
@@ -168,8 +179,6 @@ class Training:
 
     def _flush(self, batches: Prefetched[Batch]) -> str:
         """Fetches the losses from the device and writes a line for each; what the progress bar says."""
-        if not self._losses:
-            return ""
         losses: list[float] = torch.stack(self._losses).float().cpu().tolist()
         first = self.step - len(losses) + 1
         for step, loss in enumerate(losses, first):
@@ -182,25 +191,28 @@ class Training:
         elapsed = time.perf_counter() - self._began
         rate, share = len(losses) * self.settings.batch / elapsed, batches.waited_s / elapsed
         self.outcome.loader_share = share
-        self._began, batches.waited_s, self._losses = time.perf_counter(), 0.0, []
+        self._losses = []
+        self._restart(batches)
         self.metrics.write(self.step, kind="speed", samples_s=round(rate, 1), loader_share=round(share, 4))
-        lr = {
+        rates = {
             f"rate/{name}": group["lr"] for name, group in zip(self.learning, self.optimiser.param_groups, strict=True)
         }
         mean = float(np.mean(losses))
-        self.boards.show(self.step, {"loss": mean, "samples_s": rate, "loader_share": share, **lr})
+        self.boards.show(self.step, {"loss": mean, "samples_s": rate, "loader_share": share, **rates})
         return f"loss {mean:.4f}, {rate:.0f} samples/s, {share:.0%} waiting for data"
 
-    def _end_of_epoch(self, epoch: int) -> None:
+    def _end_of_epoch(self, epoch: int) -> bool:
+        """Validates, rolls out and keeps the policy where it is time to; whether a checkpoint is worth it."""
         last, wanted = self.step == self.steps, self.settings.rollouts
-        rolled = wanted is not None and (epoch % wanted.every_epochs == 0 or last)
-        if epoch % self.settings.validate_every_epochs == 0 or last:
+        validate = last or epoch % self.settings.validate_every_epochs == 0
+        roll_out = wanted is not None and (last or epoch % wanted.every_epochs == 0)
+        if validate:
             self._validate(epoch)
-        if rolled or last:
+        if validate or roll_out:
             policies.save(self.trained(), self.folder, self.provenance(epoch))
-        if rolled:
+        if roll_out:
             self._roll_out(epoch)
-            self._save()
+        return roll_out
 
     def averaged(self) -> Policy:
         """The policy with the average of its weights, in evaluation mode: what is validated and kept."""
@@ -279,8 +291,8 @@ class Training:
         batch = self.settings.batch
         frozen = "" if not self.settings.encoder.tune else ", freeze the encoder (--frozen)"
         return (
-            f"the memory of device {self.prepared.device} ran out at step {self.step + 1}. A batch is {batch} windows of "
-            f"{steps} steps and {cameras} cameras: {batch * steps * cameras} images of {width}x{height}. Lower --batch "
-            f"(to {max(1, batch // 2)}), the images' size, or unet.widths{frozen}; a run of another configuration needs "
-            "a folder of its own"
+            f"the memory of device {self.prepared.device} ran out at step {self.step + 1}. A batch is {batch} windows "
+            f"of {steps} steps and {cameras} cameras: {batch * steps * cameras} images of {width}x{height}. Lower "
+            f"--batch (to {max(1, batch // 2)}), the images' size, or unet.widths{frozen}; a run of another "
+            "configuration needs a folder of its own"
         )
