@@ -29,9 +29,7 @@ def train(
     preset: Annotated[
         Literal["cpu"] | None, typer.Option(help="cpu: 25 demonstrations in minutes on two cores.", show_default=False)
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Configuration; goes before the preset.", show_default=False)
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration; outranks the preset.", show_default=False)] = None,
     tune: Annotated[
         bool | None, typer.Option("--tune/--frozen", help="Train the encoder too, or leave it.", show_default=False)
     ] = None,
