@@ -72,7 +72,7 @@ def test_speed_and_the_share_of_waiting_for_data_are_measured(trained: Path) -> 
     assert all(one["samples_s"] > 0 and 0 <= one["loader_share"] <= 1 for one in found)
 
 
-def test_the_policy_is_opened_again_and_says_where_it_comes_from(trained: Path, store: Path, student: Path) -> None:
+def test_the_policy_is_opened_again_and_says_where_it_comes_from(trained: Path, student: Path) -> None:
     policy = policies.load(trained)
     assert policy.task == "pick"
     assert policy.rig.arm.urdf.is_file()
@@ -127,9 +127,8 @@ def test_a_frozen_encoder_may_see_frames_changed_afresh_each_step(store: Path, s
 
 def test_points_of_depth_are_trained_on(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s.zarr", 2, tiny_rig(depth=True), rows=20)
-    image = {"resize_width_px": 12, "resize_height_px": 8}
-    wanted = tiny(store, encoder={"word": "pointnet"}, image=image, epochs=4)
-    wanted = wanted.model_copy(update={"image": type(wanted.image)(**image)})
+    image = {"resize_width_px": 12, "resize_height_px": 8, "crop_width_px": None, "crop_height_px": None}
+    wanted = tiny(store, encoder__word="pointnet", image=image, epochs=4)
     train(wanted, tmp_path / "run")
     losses = [loss for _, loss in curve(tmp_path / "run")]
     assert losses[-1] < losses[0]
