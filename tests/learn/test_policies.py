@@ -73,7 +73,7 @@ def test_weights_of_another_policy_are_refused(folder: Path) -> None:
         (lambda text: text.replace("kind: student", "kind: oracle"), "kind is 'oracle', known: student"),
         (lambda text: text.replace("condition_dim: ", "condition_dim: 1"), "not this policy's head"),
         (lambda text: text.replace("task: ", "tusk: ", 1), "tusk"),
-        (lambda text: "][", "not readable as YAML"),
+        (lambda text: "][" + text, "not readable as YAML"),
     ],
 )
 def test_a_document_that_is_wrong_is_refused(folder: Path, change, said: str) -> None:
