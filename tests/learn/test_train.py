@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ class Oracle:
 
     def __init__(self, offset: float) -> None:
         self.offset = offset
-        self.head = torch.nn.ParameterDict({"film": torch.nn.ParameterDict({"mean": torch.zeros(1)})})
+        self.head = SimpleNamespace(film=SimpleNamespace(mean=torch.zeros(1)))
 
     def actions(self, batch: Batch, noise: torch.Tensor) -> torch.Tensor:
         del noise

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from tests.support.rigs import sim_table
@@ -117,7 +118,6 @@ def test_an_untrained_encoder_is_not_frozen(store: Path, tmp_path: Path) -> None
         ({"held_out": 2}, "2 episodes can be trained on and held_out is 2"),
         ({"optimiser__warm_up_steps": 500}, "warm_up_steps is 500, and 2 epochs of 23 windows"),
         ({"unet__widths": [8] * 6}, "prediction_horizon 16 is not divisible by 32"),
-        ({"device": "cuda"}, "this torch sees no GPU"),
     ],
 )
 def test_settings_that_do_not_fit_the_store(
@@ -125,6 +125,12 @@ def test_settings_that_do_not_fit_the_store(
 ) -> None:
     with pytest.raises(LearnError, match=said):
         train(tiny(store, student, **changes), tmp_path)
+
+
+def test_a_gpu_that_is_not_there(store: Path, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(LearnError, match="this torch sees no GPU"):
+        train(tiny(store, student, device="cuda"), tmp_path)
 
 
 def test_a_store_that_is_none_and_fields_that_are_wrong(student: Path, tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def test_in_memory_it_proposes_what_its_bundle_proposes(tmp_path: Path, merge: s
     trained = random_policy(rig)
     steps, rng = rig.policy.observation_horizon, np.random.default_rng(0)
     example = Example(
-        pixels={name: tuple(rng.integers(0, 255, (480, 640, 3), np.uint8) for _ in range(steps)) for name in rig.cameras},
+        pixels={
+            name: tuple(rng.integers(0, 255, (480, 640, 3), np.uint8) for _ in range(steps)) for name in rig.cameras
+        },
         poses=np.tile(np.eye(4), (steps, 1, 1)), widths=np.full(steps, 0.05), joints=np.zeros((steps, 6)),
     )  # fmt: skip
     bundle = load_bundle(export(trained, example, {"command": "a test"}, tmp_path / "m" / "move_cube"), rig)

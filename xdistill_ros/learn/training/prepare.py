@@ -99,7 +99,11 @@ def prepare(settings: TrainSettings, folder: Path) -> Prepared:
 def _device(wish: str) -> torch.device:
     if wish == "cuda" and not torch.cuda.is_available():
         raise LearnError("device is cuda, but this torch sees no GPU; install torch's CUDA build, or use device cpu")
-    return torch.device("cuda" if wish != "cpu" and torch.cuda.is_available() else "cpu")
+    if wish == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.backends.cudnn.benchmark = True  # images of one size only
+    torch.set_float32_matmul_precision("high")
+    return torch.device("cuda")
 
 
 def _seeing(settings: TrainSettings, rig: Rig) -> tuple[Encoder, dict[str, PreprocessSpec]]:
