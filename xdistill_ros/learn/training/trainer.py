@@ -95,7 +95,8 @@ class Training:
         self.metrics = runs.Metrics(folder / runs.METRICS, self.step)
         self.boards = Boards(folder, settings.wandb, self.told)
         self._losses: list[Tensor] = []
-        self._saved_at = time.monotonic()
+        self._saved_at = self._counted_at = time.monotonic()
+        self._spent_s = float(checkpoint["spent_s"]) if checkpoint else 0.0
 
     def _refuse_others(self, checkpoint: dict[str, Any] | None, content: Mapping[str, str]) -> dict[str, Any]:
         """What decides this run. Raises LearnError when it is not what the checkpoint was made of."""
@@ -172,7 +173,7 @@ class Training:
             for name, part in self.learning.items()
         ]
         return torch.optim.AdamW(
-            groups, betas=wanted.betas, weight_decay=wanted.weight_decay, fused=self.prepared.device.type == "cuda"
+            groups, betas=wanted.betas, weight_decay=wanted.weight_decay, fused=True
         )  # fmt: skip
 
     # numbers
@@ -264,18 +265,25 @@ class Training:
             "store_sha256": prepared.content["store"], "episodes": prepared.episodes, "held_out": prepared.held_out,
             "demonstration_seeds": [seed for seed in seeds if seed is not None], "seed": settings.seed,
             "epoch": epoch, "steps": self.step, "xdistill_ros": __version__, "commit": runs.commit(),
-            "torch": torch.__version__, "device": prepared.device.type,
+            "torch": torch.__version__, "device": prepared.device.type, "minutes": round(self._spend() / 60, 1),
         }  # fmt: skip
 
     def _save(self) -> None:
         self.metrics.sync()
+        self._saved_at = time.monotonic()
         state = {
             "step": self.step, "told": self.told, "learning": self.learning.state_dict(),
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
             "rollouts": [list(one) for one in self.outcome.rollouts], "held_out": self.outcome.held_out,
+            "spent_s": self._spend(),
         }  # fmt: skip
         runs.save_checkpoint(self.folder / runs.CHECKPOINT, state)
-        self._saved_at = time.monotonic()
+
+    def _spend(self) -> float:
+        """Seconds that the training has taken, those before it was cut off included."""
+        now = time.monotonic()
+        self._spent_s, self._counted_at = self._spent_s + now - self._counted_at, now
+        return self._spent_s
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         self.learning.load_state_dict(state["learning"])
