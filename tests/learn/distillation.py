@@ -55,7 +55,7 @@ def config_file(folder: Path, **changes: Any) -> Path:
     document = {
         "data": {"images": [str(images)], "held_out": 12},
         "teacher": {"name": TEACHER, "weights": str(weights), "size_px": SIZE},
-        "student": {"size_px": SIZE},
+        "student": {"architecture": "timm/test_resnet", "size_px": SIZE},
         "steps": 10, "batch": 8, "learning_rate": 3e-4, "bf16": False, "log_every": 1, "check_every": 5,
         "machine": {"device": "cpu", "workers": 0, "save_every": 4},
     }  # fmt: skip

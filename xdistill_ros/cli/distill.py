@@ -38,8 +38,9 @@ def distill(
         "teacher.weights": None if weights is None else str(weights), "student.architecture": student,
         "steps": steps, "batch": batch,
     }  # fmt: skip
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     leads = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("xdistill_ros").setLevel(logging.INFO if leads else logging.WARNING)
     try:
         from xdistill_ros.learn.distil.config import Distillation
         from xdistill_ros.learn.distil.run import distil

@@ -35,6 +35,7 @@ def lock(folder: Path) -> IO[bytes]:
     except BlockingIOError as error:
         file.close()
         raise LearnError(f"{folder}: another run works in this folder; wait for it, end it, or name another") from error
+    os.register_at_fork(after_in_child=file.close)  # a loader's process outlives a killed run by seconds
     return file
 
 

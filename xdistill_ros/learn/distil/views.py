@@ -82,7 +82,9 @@ class Views(Dataset[Batch]):
     def _view(self, index: int, view: int) -> tuple[Image.Image, Image.Image | None]:
         image = self.images.open(index)
         box, mirrored = self._crop(image.size, index, view)
-        sizes = [self.student_px] + ([self.teacher_px] if self.teacher_px not in (None, self.student_px) else [])
+        sizes = [self.student_px]
+        if self.teacher_px is not None and self.teacher_px != self.student_px:
+            sizes.append(self.teacher_px)
         image, box = _shrunk(image, box, max(height for height, _ in sizes), max(width for _, width in sizes))
         image = decoded(image)
         if mirrored:
@@ -173,18 +175,28 @@ def split(count: int, held_out: int, batch: int, seed: int) -> tuple[Rows, Rows]
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def loader(views: Views, batches: Sampler[list[int]] | Sequence[list[int]], workers: int, pin: bool) -> Iterator[Batch]:
+def loader(views: Views, keys: Sampler[list[int]] | Sequence[list[int]], workers: int, pin: bool) -> Iterator[Batch]:
     """Batches of `views` by their keys, read ahead by `workers` processes. LearnError where hardly an image is one."""
-    ahead = 4 if workers else None
-    for batch in DataLoader(
-        views, batch_sampler=batches, num_workers=workers, collate_fn=_collate, pin_memory=pin, prefetch_factor=ahead
-    ):
-        if bool((batch.keys == HOPELESS).any()):
-            name, reason = batch.corrupt[0]
-            raise LearnError(
-                f"{_MOST_CORRUPT} images in a row cannot be read, one of them {name} ({reason}): is the data set whole?"
-            )
-        yield batch
+    batches = DataLoader(
+        views, batch_sampler=keys, num_workers=workers, collate_fn=_collate, pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+    )  # fmt: skip
+    try:
+        for batch in batches:
+            if bool((batch.keys == HOPELESS).any()):
+                name, reason = batch.corrupt[0]
+                raise LearnError(
+                    f"{_MOST_CORRUPT} images in a row cannot be read, one of them {name} ({reason}): "
+                    "is the data set whole?"
+                )
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise LearnError(
+            f"a process that reads images was ended from outside ({str(error).splitlines()[0]}): too little memory, or "
+            "too little in /dev/shm (docker: --shm-size); lower machine.workers"
+        ) from error
 
 
 def _collate(items: list[Batch]) -> Batch:
