@@ -48,8 +48,8 @@ def train(
     """Train a diffusion policy on the demonstrations of a store. docs/train.md has every choice and its default."""
     named = {
         "store": store and str(store), "encoder.word": encoder, "encoder.weights": weights and str(weights),
-        "encoder.tune": tune, "encoder.copies": 0 if tune else None, "epochs": epochs, "batch": batch, "rollouts.every_epochs": rollouts, "seed": seed,
-        "device": device, "wandb": wandb,
+        "encoder.tune": tune, "encoder.copies": 0 if tune else None, "epochs": epochs, "batch": batch,
+        "rollouts.every_epochs": rollouts, "seed": seed, "device": device, "wandb": wandb,
     }  # fmt: skip
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     try:
