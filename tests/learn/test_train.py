@@ -44,23 +44,24 @@ def trained(store: Path, student: Path, tmp_path_factory: pytest.TempPathFactory
     document = tiny(store, student).model_dump(mode="json")
     del document["store"]
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
-    words = ["train", "--config", config, "--store", store, "--epochs", 20, "--set", "held_out=1", "--out", folder]
+    words = ["train", "--config", config, "--store", store, "--epochs", 12, "--set", "validate_every_epochs=4"]
+    words += ["--out", folder]
     ended = CliRunner().invoke(app, [str(word) for word in words])
     assert ended.exit_code == 0, ended.output
-    assert "60 steps, 20 epochs" in ended.output
+    assert "36 steps, 12 epochs" in ended.output
     assert "position mm" in ended.output
     return folder
 
 
 def test_the_loss_falls_and_every_step_of_it_is_on_disk(trained: Path) -> None:
     losses = curve(trained)
-    assert [step for step, _ in losses] == list(range(1, 61))
+    assert [step for step, _ in losses] == list(range(1, 37))
     assert np.mean([loss for _, loss in losses[-6:]]) < 0.5 * np.mean([loss for _, loss in losses[:6]])
 
 
 def test_errors_of_held_out_episodes_are_told_by_horizon_step(trained: Path) -> None:
     found = lines(trained, "held_out")
-    assert [one["epoch"] for one in found] == list(range(1, 21))
+    assert [one["epoch"] for one in found] == [4, 8, 12]
     for name in ("position_mm", "rotation_deg", "gripper_mm"):
         assert len(found[-1][name]) == 16
     assert np.mean(found[-1]["position_mm"]) < np.mean(found[0]["position_mm"])
@@ -69,7 +70,7 @@ def test_errors_of_held_out_episodes_are_told_by_horizon_step(trained: Path) -> 
 
 def test_speed_and_the_share_of_waiting_for_data_are_measured(trained: Path) -> None:
     found = lines(trained, "speed")
-    assert len(found) >= 20
+    assert len(found) >= 12
     assert all(one["samples_s"] > 0 and 0 <= one["loader_share"] <= 1 for one in found)
 
 
@@ -98,12 +99,12 @@ def test_a_finished_run_is_left_as_it_is(trained: Path) -> None:
     before = (trained / "metrics.jsonl").read_bytes()
     outcome = train(settings([read(trained / "config.yaml")], "config.yaml"), trained)
     assert (trained / "metrics.jsonl").read_bytes() == before
-    assert outcome.held_out["epoch"] == 20
+    assert outcome.held_out["epoch"] == 12
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_noise_and_velocity_can_be_predicted_too(store: Path, student: Path, tmp_path: Path, kind: str) -> None:
-    train(tiny(store, student, schedule__prediction_type=kind, epochs=12), tmp_path)
+    train(tiny(store, student, schedule__prediction_type=kind, epochs=8), tmp_path)
     losses = [loss for _, loss in curve(tmp_path)]
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
     assert policies.load(tmp_path).head.schedule.prediction_type == kind
@@ -112,7 +113,7 @@ def test_noise_and_velocity_can_be_predicted_too(store: Path, student: Path, tmp
 def test_an_encoder_is_tuned_at_its_own_rate_and_its_statistics_stay(
     store: Path, student: Path, tmp_path: Path
 ) -> None:
-    changes = {"encoder__tune": True, "encoder__copies": 0, "encoder__learning_rate": 3e-4, "epochs": 1, "batch": 24}
+    changes = {"encoder__tune": True, "encoder__copies": 0, "encoder__learning_rate": 3e-4, "epochs": 1, "batch": 12}
     train(tiny(store, student, **changes), tmp_path)
     given, kept = load_file(student), policies.load(tmp_path).encoder.state_dict()
     moved = {name for name, value in kept.items() if not torch.equal(value, given[name])}
@@ -121,7 +122,7 @@ def test_an_encoder_is_tuned_at_its_own_rate_and_its_statistics_stay(
 
 
 def test_a_frozen_encoder_may_see_frames_changed_afresh_each_step(store: Path, student: Path, tmp_path: Path) -> None:
-    train(tiny(store, student, encoder__copies=0, epochs=1, batch=24), tmp_path)
+    train(tiny(store, student, encoder__copies=0, epochs=1, batch=12), tmp_path)
     given, kept = load_file(student), policies.load(tmp_path).encoder.state_dict()
     assert all(torch.equal(value, given[name]) for name, value in kept.items())
 

@@ -96,7 +96,7 @@ def test_batch_norm_swapped_for_group_norm(store: Path, student: Path, tmp_path:
     for name, value in prepared.policy.encoder.state_dict().items():
         if "running" in name:
             assert torch.equal(value, given[name]), name
-    assert not torch.equal(given["trunk.bn1.running_mean"], torch.zeros(64)), "the test's own file has statistics"
+    assert not torch.equal(given["trunk.bn1.running_mean"], torch.zeros(32)), "the test's own file has statistics"
 
 
 def test_an_encoder_without_weights_gets_statistics_of_what_it_will_see(store: Path, tmp_path: Path) -> None:
@@ -107,13 +107,14 @@ def test_an_encoder_without_weights_gets_statistics_of_what_it_will_see(store: P
     eye = prepared.policy.eye
     assert eye is not None
     seen = torch.cat([prepared.train.gather(np.arange(30)).seen.flatten(1, 2)])
-    features = prepared.policy.encoder.eval()(eye(seen, None))
-    assert 0.05 < float(features.std()) < 20.0
+    with torch.no_grad():
+        features = prepared.policy.encoder.eval()(eye(seen, None))
+    assert 0.05 < features.std().item() < 20.0
 
 
 def test_measured_statistics_are_the_plain_average_over_batches() -> None:
     torch.manual_seed(0)
-    encoder = Student(8).train()
+    encoder = Student(8, architecture="timm/test_resnet").train()
     images = [torch.randn(8, 3, 32, 32) + 2.0 for _ in range(4)]
     encoder.requires_grad_(False)
     means = torch.stack([encoder.trunk.conv1(batch).mean((0, 2, 3)) for batch in images])

@@ -265,7 +265,7 @@ class Training:
             "store_sha256": prepared.content["store"], "episodes": prepared.episodes, "held_out": prepared.held_out,
             "demonstration_seeds": [seed for seed in seeds if seed is not None], "seed": settings.seed,
             "epoch": epoch, "steps": self.step, "xdistill_ros": __version__, "commit": runs.commit(),
-            "torch": torch.__version__, "device": prepared.device.type, "minutes": round(self._spend() / 60, 1),
+            "torch": str(torch.__version__), "device": prepared.device.type, "minutes": round(self._spend() / 60, 1),
         }  # fmt: skip
 
     def _save(self) -> None:
