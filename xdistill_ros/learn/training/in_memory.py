@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from xdistill_ros.learn.policies import Trained
-from xdistill_ros.policy.manifest import EncoderEntry, Manifest
+from xdistill_ros.policy.manifest import EncoderEntry, Manifest, Statistics
 from xdistill_ros.policy.sampler import Sampler
 
 Array = NDArray[np.float32]
@@ -22,8 +22,9 @@ class InMemory:
         self._denoiser = _Denoiser(trained, self._device)
         self.manifest = Manifest.model_construct(
             name=trained.task, task=trained.task, rig=trained.rig, preprocess=dict(trained.preprocess),
-            encoder=EncoderEntry.model_construct(feature_dim=trained.encoder.feature_dim), proprio=trained.proprio,
-            statistics=trained.statistics, schedule=trained.head.schedule,
+            encoder=EncoderEntry.model_construct(sha256="", feature_dim=trained.encoder.feature_dim),
+            proprio=trained.proprio, statistics=Statistics(**trained.statistics._asdict()),
+            schedule=trained.head.schedule, created="", provenance={}, files={},
         )  # fmt: skip
 
     def encoder(self, camera: str) -> _Encoder:
