@@ -145,7 +145,7 @@ def test_a_feature_that_never_changes_does_not_blow_up_the_condition():
     assert 0.2 < network.film.std[3] < 1.0, "no larger than the others, and far from zero"
 
 
-@pytest.mark.parametrize("prediction_type", ["sample", "epsilon"])
+@pytest.mark.parametrize("prediction_type", ["sample", "epsilon", "v_prediction"])
 def test_sampling_in_torch_equals_the_numpy_sampler_on_the_same_noise(prediction_type):
     network = head(prediction_type)
     condition, noise = torch.randn(1, 20), torch.randn(1, 8, 10)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from xdistill_ros.cli import distill, episodes
+from xdistill_ros.cli import distill, episodes, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +18,7 @@ app = typer.Typer(
 
 app.add_typer(episodes.app, name="episodes")
 app.command("distill")(distill.distill)
+app.command("train")(train.train)
 
 RigPath = Annotated[Path | None, typer.Option("--rig", help="Rig file; the simulated table by default.")]
 Domain = Annotated[int | None, typer.Option(min=0, max=101, help="ROS domain id instead of the rig's.")]

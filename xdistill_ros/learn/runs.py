@@ -68,12 +68,12 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     torch.save(dict(state), buffer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, buffer.getvalue())
+        write_whole(path, buffer.getbuffer())  # not a copy: a large policy's is several gigabytes
     except OSError as error:
         kept = "the one before is whole" if path.exists() else "there is none yet"
         raise LearnError(
             f"{path}: the checkpoint could not be written ({error.strerror or error}); {kept}. "
-            f"It needs {len(buffer.getvalue()) / 1e6:.0f} MB beside the old one: make room, then start the same "
+            f"It needs {buffer.tell() / 1e6:.0f} MB beside the old one: make room, then start the same "
             "command again, which continues from it"
         ) from error
 

@@ -23,10 +23,11 @@ from xdistill_ros.learn.data.frames import Frames, cache_features
 from xdistill_ros.learn.data.recording import Recording, demonstrated
 from xdistill_ros.learn.data.windows import windows
 from xdistill_ros.learn.distil.loop import Renderings, distil
-from xdistill_ros.learn.export.bundle import Trained, export
+from xdistill_ros.learn.export.bundle import export
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
 from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.policies import Trained
 from xdistill_ros.learn.training.loop import Course, Features, TaskData, fine_tune, new_head, train_heads
 from xdistill_ros.policy import bundle as bundles
 from xdistill_ros.policy import parity
