@@ -49,7 +49,7 @@ class GraphSession:
         """Opens `path` with `threads` intra-op threads; `inputs` and `outputs` are the shapes it must have (-1: any).
 
         Providers in order: TensorRT where `xdistill export` left a `tensorrt` folder of built engines beside the
-        graph, CUDA, CPU. `exact` turns CUDA's TF32 off, for parity checks. Raises GraphError, also when
+        graph (`engines`), CUDA, CPU. `exact` turns CUDA's TF32 off, for parity checks. Raises GraphError, also when
         `require_provider` was not the one that ONNX Runtime took.
         """
         options = ort.SessionOptions()
@@ -78,6 +78,16 @@ class GraphSession:
         return np.asarray(self._session.run(self._outputs, inputs)[0])
 
 
+def engines_of(graph: Path) -> Path:
+    """The folder of TensorRT's engines for a graph."""
+    return graph.parent / "tensorrt"
+
+
+def tensorrt_options(engines: Path) -> dict[str, Any]:
+    """ONNX Runtime's options for engines kept in a folder; with others it would build anew."""
+    return {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engines)}
+
+
 def preferred_provider() -> str:
     """The provider that a session without prebuilt engines takes on this machine, unless it falls back."""
     return CUDA if CUDA in ort.get_available_providers() else CPU
@@ -86,10 +96,9 @@ def preferred_provider() -> str:
 def _providers(path: Path, exact: bool) -> list[str | tuple[str, dict[str, Any]]]:
     available = ort.get_available_providers()
     wished: list[str | tuple[str, dict[str, Any]]] = []
-    engines = path.parent / "tensorrt"
-    if TENSORRT in available and engines.is_dir() and not exact:
+    if TENSORRT in available and engines_of(path).is_dir() and not exact:
         # Only with engines built ahead of time: building one takes minutes and would happen on the control path.
-        wished.append((TENSORRT, {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engines)}))
+        wished.append((TENSORRT, tensorrt_options(engines_of(path))))
     if preferred_provider() == CUDA:
         wished.append((CUDA, {"use_tf32": "0" if exact else "1"}))
     wished.append(CPU)
