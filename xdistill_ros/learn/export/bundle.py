@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xdistill_ros.learn.data.windows import Statistics
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.networks.unet import Block
 from xdistill_ros.perception import Preprocess, PreprocessSpec
@@ -54,7 +54,7 @@ class Trained:
     preprocess: Mapping[str, PreprocessSpec]
     proprio: tuple[ProprioPart, ...]
     statistics: Statistics
-    encoder: Encoder
+    encoder: Student
     head: Head
 
 
@@ -109,7 +109,7 @@ def reference(trained: Trained, example: Example, seed: int = 0) -> dict[str, ND
     return {**arrays, **named}
 
 
-def encoder_graph(encoder: Encoder, height: int, width: int) -> bytes:
+def encoder_graph(encoder: Student, height: int, width: int) -> bytes:
     """`image` (1, 3, height, width) -> `feature` (1, F), of an encoder that `rounding.deployable` made."""
     graph = Graph("encoder")
     trunk: Any = encoder.trunk
