@@ -17,7 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: i
 
 Shape = tuple[int, ...]
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
-_UNREADABLE = (
+UNREADABLE = (
     ort_errors.Fail,
     ort_errors.InvalidGraph,
     ort_errors.InvalidProtobuf,
@@ -59,7 +59,7 @@ class GraphSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(str(path), options, providers=_providers(path, exact))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise GraphError(f"{path}: ONNX Runtime cannot open it: {error}; export the bundle anew") from error
         self.provider: str = self._session.get_providers()[0]
         if require_provider is not None and self.provider != require_provider:

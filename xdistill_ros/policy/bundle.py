@@ -80,9 +80,7 @@ def write(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], e
 
 
 @contextmanager
-def draft(
-    folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes
-) -> Iterator[Bundle]:
+def draft(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes) -> Iterator[Bundle]:
     """A bundle that can be read and tried, and becomes `folder` when the block ends; of one that raises, nothing stays.
 
     `fields` are the manifest's but `format_version` and `files`; `encoder` needs only `feature_dim`. `files` are
@@ -103,7 +101,7 @@ def draft(
 
 
 def _publish(bundle: Bundle, folder: Path, before: Path) -> None:
-    """Moves a drafted bundle to `folder`, and what is there to `before`; the encoder first, since others may share it."""
+    """Moves a drafted bundle to `folder`, and what is there to `before`; first its encoder, which others may share."""
     for path in bundle.path.iterdir():
         _sync(path)
     shared = folder.parent / SHARED

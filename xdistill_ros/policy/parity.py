@@ -45,33 +45,40 @@ def check_once(bundle: Bundle) -> None:
 
 def check(bundle: Bundle) -> dict[str, float]:
     """Largest absolute differences from the reference, by output. Raises BundleError above the tolerances."""
-    worst = differences(bundle, exact=True)
-    for name, difference in worst.items():
-        tolerances = bundle.manifest.tolerances
-        tolerance = tolerances.action if name == "actions" else tolerances.feature
-        if not difference <= tolerance:  # NaN fails too
-            raise BundleError(
-                f"{bundle.path}: {name} differs from the reference by {difference:.2e}, allowed is {tolerance:.2e}; "
-                "this machine does not compute the policy that was trained: export it anew, or update ONNX Runtime"
-            )
-    return worst
-
-
-def differences(bundle: Bundle, *, exact: bool) -> dict[str, float]:
-    """Largest absolute differences from the reference, by output; `exact` as in `GraphSession`. Raises BundleError."""
     reference = _read(bundle)
+    tolerances = bundle.manifest.tolerances
     worst: dict[str, float] = {}
     try:
         for camera, spec in bundle.manifest.preprocess.items():
             tensor = Preprocess(spec)(np.asarray(reference[f"pixels.{camera}"], np.uint8))
-            feature = bundle.encoder(camera, threads=1, exact=exact).encode(tensor)
-            worst[f"feature.{camera}"] = _difference(bundle, f"feature.{camera}", feature, reference)
-        worst["actions"] = _difference(bundle, "actions", _sampled(bundle, reference, exact), reference)
+            feature = bundle.encoder(camera, threads=1, exact=True).encode(tensor)
+            worst[f"feature.{camera}"] = _compare(bundle, f"feature.{camera}", feature, reference, tolerances.feature)
+        actions = _sampled(bundle, reference)
+        worst["actions"] = _compare(bundle, "actions", actions, reference, tolerances.action)
     except KeyError as error:
         raise BundleError(f"{bundle.path / REFERENCE}: lacks {error}; export the bundle anew") from error
     except GraphError as error:
         raise BundleError(str(error)) from error
     return worst
+
+
+def drift(bundle: Bundle) -> dict[str, float]:
+    """How far the sessions that run here (TF32, TensorRT's engines) are from exact ones on the reference inputs.
+
+    By output, as a share: of a feature's largest number, of the actions' range. Raises GraphError, BundleError.
+    """
+    reference = _read(bundle)
+    shares: dict[str, float] = {}
+    for camera, spec in bundle.manifest.preprocess.items():
+        tensor = Preprocess(spec)(np.asarray(reference[f"pixels.{camera}"], np.uint8))
+        wanted, found = (bundle.encoder(camera, threads=1, exact=exact).encode(tensor) for exact in (True, False))
+        shares[f"feature.{camera}"] = float(np.max(np.abs(found - wanted)) / np.max(np.abs(wanted)))
+    observation, noise = _observation(reference), np.asarray(reference["noise"], np.float32)
+    wanted, found = (
+        Sampler(bundle, seed=0, threads=1, exact=exact).steps(observation, noise)[-1] for exact in (True, False)
+    )
+    shares["actions"] = float(np.max(np.abs(found - wanted)) / 2)  # network scale: two units are the range
+    return shares
 
 
 def pack(arrays: Arrays) -> bytes:
@@ -81,22 +88,31 @@ def pack(arrays: Arrays) -> bytes:
     return buffer.getvalue()
 
 
-def _sampled(bundle: Bundle, reference: Arrays, exact: bool) -> NDArray[np.float64]:
-    observation = Observation(
+def _sampled(bundle: Bundle, reference: Arrays) -> NDArray[np.float64]:
+    sampler = Sampler(bundle, seed=0, threads=1, exact=True)
+    return sampler.sample(_observation(reference), noise=np.asarray(reference["noise"], np.float32)).actions
+
+
+def _observation(reference: Arrays) -> Observation:
+    return Observation(
         stamp_ns=0,
         features=np.asarray(reference["features"], np.float32),
         proprio=np.asarray(reference["proprio"], np.float64),
         tcp_pose=np.asarray(reference["tcp_pose"], np.float64),
     )
-    sampler = Sampler(bundle, seed=0, threads=1, exact=exact)
-    return sampler.sample(observation, noise=np.asarray(reference["noise"], np.float32)).actions
 
 
-def _difference(bundle: Bundle, name: str, found: NDArray[np.floating[Any]], reference: Arrays) -> float:
+def _compare(bundle: Bundle, name: str, found: NDArray[np.floating[Any]], reference: Arrays, tolerance: float) -> float:
     wanted = reference[name]
     if wanted.shape != found.shape:
         raise BundleError(f"{bundle.path / REFERENCE}: {name} has shape {wanted.shape}, computed is {found.shape}")
-    return float(np.max(np.abs(found - wanted)))
+    worst = float(np.max(np.abs(found - wanted)))
+    if not worst <= tolerance:  # NaN fails too
+        raise BundleError(
+            f"{bundle.path}: {name} differs from the reference by {worst:.2e}, allowed is {tolerance:.2e}; "
+            "this machine does not compute the policy that was trained: export it anew, or update ONNX Runtime"
+        )
+    return worst
 
 
 def _read(bundle: Bundle) -> Arrays:
