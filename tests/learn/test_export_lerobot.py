@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from tests.support import lerobot, lerobot_reference
+from tests.support.bundles import cache_home
 from tests.support.rigs import SIM_TABLE
 from xdistill_ros import rig as rigs
+from xdistill_ros.arm import Kinematics
 from xdistill_ros.cli.main import app
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.export import lerobot as importing
@@ -32,6 +34,7 @@ from xdistill_ros.policy.sampler import Sampler
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.poses import pose_from_9d, pose_to_9d
 
+__all__ = ["cache_home"]
 ROOT = Path(__file__).parents[2]
 JOINTS: dict[str, object] = {"kind": "joint_position", "reference": "absolute"}
 POSES: dict[str, object] = {"kind": "tcp_pose", "reference": "absolute"}
@@ -71,8 +74,6 @@ def observed(rig: Rig) -> tuple[Example, np.ndarray, np.ndarray]:
     """Two different images and states within the training range, the gripper at its constant value, and noise."""
     random, example = np.random.default_rng(3), imagined(rig, seed=3)
     joints = example.joints + random.uniform(-0.05, 0.05, example.joints.shape)
-    from xdistill_ros.arm import Kinematics
-
     poses = np.array([Kinematics(rig).forward(angles) for angles in joints])
     moved = Example(example.pixels, poses, np.full(len(joints), 0.04), joints)
     body = joints if rig.policy.action_space.kind == "joint_position" else pose_to_9d(poses)
@@ -160,7 +161,7 @@ def feature(kind: str, *shape: int) -> dict[str, Any]:
     return {"type": kind, "shape": list(shape)}
 
 
-FRONT, WRIST = "observation.images.front", "observation.images.wrist"
+FRONT, WRIST, TOP = (f"observation.images.{name}" for name in ("front", "wrist", "top"))
 IMAGE, STATE = feature("VISUAL", 3, 48, 64), feature("STATE", 7)
 
 
@@ -169,8 +170,8 @@ IMAGE, STATE = feature("VISUAL", 3, 48, 64), feature("STATE", 7)
     [
         ({"type": "act"}, "type is 'act'; of LeRobot's policies DiffusionPolicy"),
         ({"use_separate_rgb_encoder_per_camera": True}, "an encoder for each camera"),
-        ({"input_features": {"observation.state": STATE, FRONT: IMAGE}}, "it sees cameras front, rig .* has front, wrist"),
-        ({"input_features": {"observation.state": STATE, FRONT: IMAGE, "observation.images.top": IMAGE}}, "sees .* top"),
+        ({"input_features": {"observation.state": STATE, FRONT: IMAGE}}, "cameras front, rig .* has front, wrist"),
+        ({"input_features": {"observation.state": STATE, FRONT: IMAGE, TOP: IMAGE}}, "it sees cameras front, top"),
         ({"input_features": {"observation.state": STATE, FRONT: IMAGE, WRIST: feature("VISUAL", 3, 96, 96)}},
          "wrist is 96x96 px, the rig's camera wrist has 64x48"),
         ({"input_features": {"observation.state": feature("STATE", 6), FRONT: IMAGE, WRIST: IMAGE}},
@@ -192,7 +193,7 @@ def test_what_a_bundle_cannot_have_is_refused_in_a_sentence(
     rig = small_rig(JOINTS)
     folder = lerobot.write(tmp_path / "checkpoint", rig)
     if "input_features" in changes:  # statistics of whatever it sees
-        spare = {"observation.images.top.mean": torch.zeros(3), "observation.images.top.std": torch.ones(3)}
+        spare = {f"{TOP}.mean": torch.zeros(3), f"{TOP}.std": torch.ones(3)}
         save_file(load_file(folder / "inputs.safetensors") | spare, folder / "inputs.safetensors")
         if changes["input_features"]["observation.state"]["shape"] == [6]:
             short = {
@@ -212,7 +213,9 @@ def test_relative_actions_and_other_units_are_refused(tmp_path: Path) -> None:
     degrees = {n: np.degrees(one) if ".m" in n and "images" not in n else one
                for n, one in load_file(folder / "inputs.safetensors").items()}  # fmt: skip
     save_file({name: torch.as_tensor(one) for name, one in degrees.items()}, folder / "inputs.safetensors")
-    with pytest.raises(LearnError, match="observation.state has joint2 from .* the policy was trained in other units"):
+    with pytest.raises(
+        LearnError, match=r"observation\.state has joint2 from .* the policy was trained in other units"
+    ):
         importing.policy(lerobot_checkpoint.read(folder), rig, "x")
 
 

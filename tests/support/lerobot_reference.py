@@ -22,9 +22,9 @@ from xdistill_ros.rig import Rig
 
 @torch.inference_mode()
 def actions(rig: Rig, pixels: Mapping[str, Any], state: Any, noise: Any, **changes: Any) -> NDArray[np.float32]:
-    """What `generate_actions` and the postprocessor make of images (To, H, W, 3) by camera, state (To, D), noise (T, A).
+    """What `generate_actions` and postprocessor make of images (To, H, W, 3) by camera, state (To, D), noise (T, A).
 
-    All actions from the newest observation on (LeRobot keeps the first `n_action_steps` of them).
+    All from the newest observation on (LeRobot keeps the first `n_action_steps` of them).
     """
     settings, found, w = config(rig, **changes), statistics(rig), weights(config(rig, **changes))
     modes = settings["normalization_mapping"]

@@ -6,6 +6,7 @@ policy never sees what its own actions would have led to: a small error here is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.observation import observe
 from xdistill_ros.policy.prefix import committed_at
 from xdistill_ros.policy.sampler import Sampler
-from xdistill_ros.rig import Refusal, Rig
+from xdistill_ros.rig import Reason, Refusal, Rig
 from xdistill_ros.rig.poses import pose_from_rotvec, pose_to_9d, rotation_from_6d
 from xdistill_ros.timeline import ArmState, Grid, Row, StampedBuffer
 
@@ -76,14 +77,18 @@ def replay(store: Store, episode: Episode, bundle: Bundle, advance: Callable[[],
     grid, space = Grid.of(rig), rig.policy.action_space
     rows = _Rows(store, episode, bundle, grid)
     sampler, forward = Sampler(bundle, seed, threads=1), forward_of(store)
-    recorded, chunks, refused = _recorded(store, episode), [], {}
+    recorded, chunks, refused = _recorded(store, episode), list[Chunk](), Counter[str]()
     for stamp_ns in recorded.times_ns.tolist():
         aligned = rows.at(stamp_ns)
         advance()
         if isinstance(aligned, Refusal):
-            refused[str(aligned.reason)] = refused.get(str(aligned.reason), 0) + 1
+            refused[str(aligned.reason)] += 1
             continue
-        chunks.append(sampler.sample(observe(aligned, manifest.proprio, forward)))
+        chunk = sampler.sample(observe(aligned, manifest.proprio, forward))
+        if np.isfinite(chunk.actions).all():
+            chunks.append(chunk)
+        else:  # the arm would refuse it by the same name
+            refused[str(Reason.CHUNK_NOT_FINITE)] += 1
     if not chunks:
         reasons = ", ".join(refused) or "it has no rows"
         raise StoreError(f"{store.path}: episode {episode.index} holds no observation of the policy ({reasons})")
@@ -96,7 +101,7 @@ def replay(store: Store, episode: Episode, bundle: Bundle, advance: Callable[[],
         commanded=np.stack([actions for _, actions in pairs]),
         known=np.stack([known for known, _ in pairs]),
         recorded=recorded,
-        refused=refused,
+        refused=dict(refused),
     )
 
 
