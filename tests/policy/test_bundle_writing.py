@@ -132,7 +132,7 @@ def test_what_is_committed_is_held_at_its_own_time(first, length):
                 np.testing.assert_allclose(chunk.actions[(time_ns - STAMP) // PERIOD_NS], action, atol=1e-6)
 
 
-def test_a_past_action_leaves_less_time_to_sample(rig):
+def test_a_past_action_leaves_less_time_to_sample():
     patient = sim_table(max_chunk_age_s=5.0)
     assert time_left_s(patient) - time_left_s(patient, 1) == pytest.approx(0.1)
     latency = Latency(0.1, time_left_s(patient) - 0.05)
@@ -140,6 +140,6 @@ def test_a_past_action_leaves_less_time_to_sample(rig):
     assert too_slow(latency, patient, past_actions=1) is not None
 
 
-def test_past_actions_must_leave_some(rig, tmp_path):
+def test_past_actions_must_leave_some(tmp_path):
     with pytest.raises(BundleError, match="past_actions is 7 of 8 actions; two must be left"):
         write_tiny_bundle(tmp_path / "b", sim_table(prediction_horizon=8, action_horizon=4), past_actions=7)

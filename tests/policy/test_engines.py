@@ -115,7 +115,8 @@ def test_a_build_that_gives_no_engine_says_why(folder, tmp_path, tensorrt, fault
     assert not (tmp_path / "models" / "shared" / "tensorrt").exists()
 
 
-def test_a_graph_that_cannot_be_read_is_named(tmp_path, tensorrt):
+@pytest.mark.usefixtures("tensorrt")
+def test_a_graph_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"no graph")
     with pytest.raises(ValueError, match=r"broken\.onnx: TensorRT cannot build it"):
         building.build(tmp_path / "broken.onnx")
