@@ -295,10 +295,10 @@ def import_(
         from xdistill_ros.episodes import Writer
         from xdistill_ros.episodes.bag import Bag
         from xdistill_ros.episodes.import_bag import import_bag
-        from xdistill_ros.episodes.kinematics import forward_with
+        from xdistill_ros.episodes.kinematics import forward as forward_kinematics
 
         loaded = rigs.load(rig)
-        forward = forward_with(loaded)
+        forward = forward_kinematics(loaded)
         opened = [Bag(bag, loaded) for bag in bags]
         with Writer(path, loaded, task) as writer:
             if writer.repaired:

@@ -1,32 +1,37 @@
-"""Where a store's arm was: forward kinematics by the URDF that the store carries."""
+"""Forward kinematics of the arm that a store was recorded with, by the URDF in the store.
+
+The file that its rig names may be on another machine.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xdistill_ros.arm import Kinematics
-from xdistill_ros.policy.observation import Forward
 from xdistill_ros.rig import Rig
 
 from .about import StoreError
 from .store import Store
 
+Forward = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
 
 def forward_of(store: Store) -> Forward:
-    """Joint angles (J,) rad -> TCP (4, 4), of the arm that a store was recorded with.
-
-    By the URDF in the store: the file that its rig names may be on another machine. Raises StoreError.
-    """
+    """Joint angles (J,) rad to the TCP's pose (4, 4) in the base frame. Raises StoreError for a wrong URDF."""
     with tempfile.NamedTemporaryFile("w", suffix=".urdf", encoding="utf-8") as file:
         file.write(store.attributes["urdf"])
         file.flush()
         arm = store.rig.arm.model_copy(update={"urdf": Path(file.name)})
-        return forward_with(store.rig.model_copy(update={"arm": arm}))
+        return forward(store.rig.model_copy(update={"arm": arm}))
 
 
-def forward_with(rig: Rig) -> Forward:
-    """Joint angles (J,) rad -> TCP (4, 4), of a rig's arm. Raises StoreError."""
+def forward(rig: Rig) -> Forward:
+    """The same for a rig whose URDF is where it says. Raises StoreError."""
     try:
         return Kinematics(rig).forward
     except (ValueError, OSError) as error:

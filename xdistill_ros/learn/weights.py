@@ -15,17 +15,16 @@ from xdistill_ros.episodes.files import write_whole
 
 from .errors import LearnError
 from .networks.encoders import Backbone, Encoder, Student
+from .networks.pointnet import PointNet
 from .networks.pretrained import check_and_load
 
 FORMAT, VERSION = "xdistill_encoder", 1
-KINDS: dict[str, type[Encoder]] = {"student": Student, "backbone": Backbone}
+KINDS: dict[str, type[Encoder]] = {"student": Student, "backbone": Backbone, "pointnet": PointNet}
 
 
 def save_bytes(encoder: Encoder, provenance: Mapping[str, Any]) -> bytes:
     """The file's content. Raises LearnError for an encoder of a kind that no file describes."""
-    kind = next((name for name, one in KINDS.items() if type(encoder) is one), None)
-    if kind is None:
-        raise LearnError(f"an encoder {type(encoder).__name__} has no file format; known: {', '.join(KINDS)}")
+    kind = kind_of(encoder)
     metadata = {
         "format": FORMAT, "version": str(VERSION), "kind": kind, "settings": json.dumps(encoder.settings),
         "feature_dim": str(encoder.feature_dim), "provenance": json.dumps(dict(provenance)),
@@ -47,14 +46,24 @@ def load(path: Path) -> Encoder:
         raise LearnError(f"{path}: no encoder of `xdistill distill`: its metadata do not say format={FORMAT}")
     if int(told["version"]) > VERSION:
         raise LearnError(f"{path}: version {told['version']}, this software reads up to {VERSION}; update xdistill_ros")
-    if told["kind"] not in KINDS:
-        raise LearnError(f"{path}: kind is {told['kind']!r}, known: {', '.join(KINDS)}; update xdistill_ros")
-    settings = json.loads(told["settings"])
-    if settings.get("size") is not None:
-        settings["size"] = tuple(settings["size"])
-    encoder = KINDS[told["kind"]](**settings)
+    encoder = untrained(told["kind"], json.loads(told["settings"]), path)
     check_and_load(encoder, tensors, f"{path}: damaged", "Copy it anew")
     return encoder.eval()
+
+
+def kind_of(encoder: Encoder) -> str:
+    """The word for an encoder's class. Raises LearnError for one that no file describes."""
+    for name, one in KINDS.items():
+        if type(encoder) is one:
+            return name
+    raise LearnError(f"an encoder {type(encoder).__name__} has no file format; known: {', '.join(KINDS)}")
+
+
+def untrained(kind: str, settings: dict[str, Any], source: Path) -> Encoder:
+    """An encoder of `kind` and `settings` (as read from JSON) without its weights. `source` is named in errors."""
+    if kind not in KINDS:
+        raise LearnError(f"{source}: kind is {kind!r}, known: {', '.join(KINDS)}; update xdistill_ros")
+    return KINDS[kind](**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
 
 
 def provenance(path: Path) -> dict[str, Any]:
