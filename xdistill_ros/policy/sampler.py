@@ -88,6 +88,10 @@ class Sampler:
         actions = from_network(self._space, self._manifest.statistics.action, sample, observation.tcp_pose)
         return Chunk(observation.stamp_ns, np.array(times_ns, dtype=np.int64), actions)
 
+    def plan(self, observation: Observation, noise: Sample) -> Sample:
+        """What `sample` makes of `noise` (T, A), at network scale: each channel's range in training is [-1, 1]."""
+        return self._denoise(observation, noise, np.zeros(len(noise), dtype=bool), np.zeros_like(noise))
+
     def warm_up(self, runs: int = 20) -> Latency:
         """Samples `runs` chunks of a zero observation and measures; leaves the random state as it was."""
         manifest = self._manifest
