@@ -1,0 +1,17 @@
+"""Progress bars of this room: on the terminal, where there is one, and never among what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track as follow
+
+One = TypeVar("One")
+
+
+def track(things: Sequence[One], what: str) -> Iterable[One]:
+    """`things`, with a bar that says how many are done."""
+    console = Console(stderr=True)
+    return follow(things, what, console=console, disable=not console.is_terminal, transient=True)
