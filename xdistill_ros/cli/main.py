@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from xdistill_ros.cli import episodes
+from xdistill_ros.cli import analyse, episodes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 app.add_typer(episodes.app, name="episodes")
+app.command()(analyse.analyse)
 
 RigPath = Annotated[Path | None, typer.Option("--rig", help="Rig file; the simulated table by default.")]
 Domain = Annotated[int | None, typer.Option(min=0, max=101, help="ROS domain id instead of the rig's.")]

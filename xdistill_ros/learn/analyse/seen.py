@@ -8,11 +8,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from xdistill_ros.episodes import Store
 from xdistill_ros.perception.heat import Heat, on_image, to_unit
-from xdistill_ros.rig.poses import pose_from_rotvec
 
 from . import hand
 from .features import Typical
@@ -45,8 +43,9 @@ class Seen:
         return to_unit(found)
 
 
-def see(store: Store, rows: Sequence[int], subjects: Sequence[Subject], typical: Sequence[Typical], seed: int
-        ) -> list[Seen]:  # fmt: skip
+def see(
+    store: Store, rows: Sequence[int], subjects: Sequence[Subject], typical: Sequence[Typical], seed: int
+) -> list[Seen]:
     """What each of `subjects` looks at in `rows` of `data/`."""
     wanted = sorted(set(rows))
     places = {row: place for place, row in enumerate(wanted)}
@@ -61,7 +60,7 @@ def see(store: Store, rows: Sequence[int], subjects: Sequence[Subject], typical:
 
 def around_the_hand(store: Store, seen: Seen, rows: Sequence[int]) -> dict[Kind, dict[str, float]]:
     """Mean `hand.concentration` over `rows`, for each kind of heat map and each fixed camera that shows the hand."""
-    poses = pose_from_rotvec(np.asarray(store.data("robot_eef_pose")[:], float))
+    positions_m = np.asarray(store.data("robot_eef_pose")[:, :3], float)
     made: dict[Kind, dict[str, float]] = {}
     for kind in KINDS:
         found: dict[str, list[float]] = {}
@@ -69,11 +68,7 @@ def around_the_hand(store: Store, seen: Seen, rows: Sequence[int]) -> dict[Kind,
             heats = seen.heat(row, kind)
             for name, camera in hand.fixed_cameras(store.rig).items():
                 if name in heats:
-                    value = hand.concentration(heats[name], _position(poses, row), camera)
+                    value = hand.concentration(heats[name], positions_m[row], camera)
                     found.setdefault(name, []).extend([] if value is None else [value])
         made[kind] = {name: float(np.mean(values)) for name, values in found.items() if values}
     return made
-
-
-def _position(poses: NDArray[np.float64], row: int) -> NDArray[np.float64]:
-    return np.asarray(poses[row, :3, 3])

@@ -1,0 +1,214 @@
+"""`xdistill analyse`: from a store and some encoders to a folder with a page about them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from xdistill_ros import __version__
+from xdistill_ros.episodes import Store
+from xdistill_ros.episodes.files import write_whole
+from xdistill_ros.learn.errors import LearnError
+
+from . import embedding, neighbours, page, rows, seen, subjects
+from .bars import busy, track
+from .features import Features, Typical, features
+from .film import film
+from .pictures import beside, save, scatter, under_heat
+from .results import FILM, FORMAT, PAGE, PICTURES, RESULTS, EncoderResult, Frame, Near, Results
+from .rows import Pixels, Rows, View
+from .seen import Seen
+from .subjects import Subject
+
+PIXELS = "pixels"
+_HAND_ROWS, _NEAREST, _THUMB_PX, _PIXEL_SIDE = 60, 6, 96, 16
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be shown. row: of the episode; none for one in the middle of each stage."""
+
+    episode: int = 0
+    row: int | None = None
+    video: bool = False
+    width_px: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Studied:
+    """One encoder's features, centred, and its map."""
+
+    result: EncoderResult
+    centred: Features
+    typical: Typical
+    points: NDArray[np.float32]
+
+
+def analyse(store_path: Path, paths: Sequence[Path], out: Path, asked: Asked) -> Results:
+    """Compares the encoders in `paths` on a store, and writes the page into `out`. Raises LearnError, StoreError."""
+    store = Store(store_path)
+    chosen = rows.choose(store)
+    shown = _shown(store, chosen, asked)
+    compared = subjects.load(paths, store.rig, asked.width_px)
+    _claim(out)
+    small = rows.pictures(store, chosen.index.tolist(), [view for one in compared for view in one.views])
+    studied = [_study(one, features(one, small), chosen, asked.seed) for one in compared]
+    reference = _pixels(small, chosen, asked.seed)
+    of_film = _of_episode(store, asked.episode) if asked.video else []
+    sample = chosen.index[np.linspace(0, len(chosen.index) - 1, _HAND_ROWS).round().astype(int)].tolist()
+    looked_at = [*chosen.index[shown].tolist(), *sample, *of_film]
+    watched = seen.see(store, looked_at, compared, [one.typical for one in studied], asked.seed)
+    around = [
+        seen.around_the_hand(store, one, sample) for one in track(watched, "heat around the hand")
+    ]  # fmt: skip
+    frames = [_frame(store, chosen, at, watched, studied, out) for at in track(shown, "pictures of moments")]
+    if of_film:
+        film(store, store.episodes[asked.episode], of_film, chosen, watched, out / FILM)
+    found = [
+        *(dataclasses.replace(one.result, around_the_hand=hand) for one, hand in zip(studied, around, strict=True)),
+        reference.result,
+    ]  # fmt: skip
+    results = Results(
+        store=store.path.name, task=str(store.attributes.get("task", "")), episodes=len(np.unique(chosen.episode)),
+        rows=len(chosen.index), every=chosen.every, stages=_counts(chosen), stages_from=chosen.origin, seed=asked.seed,
+        software=__version__, encoders=found, frames=frames, film=FILM if of_film else None,
+        film_episode=asked.episode if of_film else None,
+    )  # fmt: skip
+    rings = {at: str(number) for number, at in enumerate(shown, start=1)}
+    maps = {
+        one.result.name: scatter(one.points, chosen.stage, rings, f"t-SNE of {one.result.name}")
+        for one in [*studied, reference]
+    }
+    _write(out, results, maps, chosen.names)
+    return results
+
+
+def _study(subject: Subject, raw: Features, chosen: Rows, seed: int) -> _Studied:
+    cameras = {camera: "{}x{}".format(*spec.output_size) for camera, spec in subject.views}
+    return _studied(subject.name, str(subject.path), subject.policy is not None, cameras, raw, chosen, seed)
+
+
+def _pixels(small: dict[View, Pixels], chosen: Rows, seed: int) -> _Studied:
+    """What the stages' separation owes to the pictures themselves: the same figures of tiny pictures as features."""
+    views = {camera: images for (camera, _), images in small.items()}
+    side = (_PIXEL_SIDE, _PIXEL_SIDE)
+    raw = np.concatenate([
+        np.stack([cv2.resize(image, side, interpolation=cv2.INTER_AREA) for image in images]).reshape(len(images), -1)
+        for images in views.values()
+    ], axis=1).astype(np.float32)  # fmt: skip
+    inputs = dict.fromkeys(views, f"{_PIXEL_SIDE}x{_PIXEL_SIDE}")
+    return _studied(PIXELS, "the pictures made tiny, no encoder", False, inputs, raw / 255.0, chosen, seed)
+
+
+def _studied(
+    name: str, source: str, policy: bool, inputs: dict[str, str], raw: Features, chosen: Rows, seed: int
+) -> _Studied:
+    typical = Typical.of(raw)
+    standard = typical.standardise(raw)
+    with busy(f"t-SNE of {name}"):
+        points = embedding.on_a_map(standard, seed)
+    result = EncoderResult(
+        name=name, source=source, policy=policy, inputs=inputs, feature_dim=raw.shape[1],
+        silhouette_of_map=embedding.silhouette(points, chosen.stage, chosen.episode, seed),
+        silhouette_of_features=embedding.silhouette(standard, chosen.stage, chosen.episode, seed),
+        neighbours_of_same_stage=neighbours.agreement(raw - typical.mean, chosen.episode, chosen.stage),
+        around_the_hand={},
+    )  # fmt: skip
+    return _Studied(result, raw - typical.mean, typical, points)
+
+
+def _shown(store: Store, chosen: Rows, asked: Asked) -> list[int]:
+    """Places among `chosen` of the moments that are shown. Raises LearnError for what the store does not have."""
+    if asked.episode >= len(store.episodes):
+        raise LearnError(f"{store.path}: no episode {asked.episode}; it has {len(store.episodes)}, counted from 0")
+    episode = store.episodes[asked.episode]
+    places = np.flatnonzero(chosen.episode == asked.episode)
+    if not len(places):
+        raise LearnError(f"{store.path}: a person never moved the arm in episode {asked.episode}; name another")
+    if asked.row is None:
+        return [
+            int(of_stage[len(of_stage) // 2])
+            for stage in np.unique(chosen.stage[places]).tolist()
+            for of_stage in [places[chosen.stage[places] == stage]]
+        ]
+    length = episode.stop - episode.start
+    if asked.row >= length:
+        raise LearnError(f"{store.path}: episode {asked.episode} has {length} rows, counted from 0; no row {asked.row}")
+    return [int(places[np.abs(chosen.index[places] - episode.start - asked.row).argmin()])]
+
+
+def _of_episode(store: Store, episode: int) -> list[int]:
+    return list(range(store.episodes[episode].start, store.episodes[episode].stop))
+
+
+def _counts(chosen: Rows) -> dict[str, int]:
+    return {name: int((chosen.stage == number).sum()) for number, name in enumerate(chosen.names)}
+
+
+def _stage(chosen: Rows, at: int) -> str:
+    return chosen.names[chosen.stage[at]] if chosen.stage[at] >= 0 else "no stage"
+
+
+def _frame(
+    store: Store, chosen: Rows, at: int, watched: Sequence[Seen], studied: Sequence[_Studied], out: Path
+) -> Frame:
+    """Draws one moment: images, heat, nearest moments."""
+    episode, index = int(chosen.episode[at]), int(chosen.index[at])
+    row = index - store.episodes[episode].start
+    mark = f"{PICTURES}/episode{episode}_row{row}"
+    cameras = list(dict.fromkeys(camera for one in watched for camera in one.subject.preprocess))
+    images = {camera: np.asarray(store.data(camera)[index], np.uint8) for camera in cameras}
+    pictures = {camera: f"{mark}_{camera}.jpg" for camera in cameras}
+    for camera, name in pictures.items():
+        save(out / name, images[camera])
+    heats: dict[str, dict[str, dict[str, str]]] = {}
+    nearest: dict[str, list[Near]] = {}
+    for number, (one, study) in enumerate(zip(watched, studied, strict=True)):
+        drawn: dict[str, dict[str, str]] = {}
+        for kind in seen.KINDS:
+            drawn[kind] = {}
+            for camera, heat in one.heat(index, kind).items():
+                drawn[kind][camera] = f"{mark}_encoder{number}_{kind}_{camera}.jpg"
+                save(out / drawn[kind][camera], under_heat(images[camera], heat))
+        heats[one.subject.name] = drawn
+        found = neighbours.nearest(study.centred, chosen.episode, episode, study.centred[at], _NEAREST)
+        nearest[one.subject.name] = [_near(store, chosen, near, list(one.subject.preprocess), out) for near in found]
+    return Frame(episode, row, float(chosen.second[at]), _stage(chosen, at), pictures, heats, nearest)
+
+
+def _near(store: Store, chosen: Rows, near: neighbours.Neighbour, cameras: Sequence[str], out: Path) -> Near:
+    episode, index = int(chosen.episode[near.at]), int(chosen.index[near.at])
+    row = index - store.episodes[episode].start
+    name = f"{PICTURES}/near_{'_'.join(cameras)}_episode{episode}_row{row}.jpg"
+    save(out / name, beside([np.asarray(store.data(camera)[index], np.uint8) for camera in cameras], _THUMB_PX))
+    return Near(episode, row, float(chosen.second[near.at]), _stage(chosen, near.at), near.cosine, name)
+
+
+def _claim(out: Path) -> None:
+    """Makes the folder; empties it of an older analysis. Raises LearnError where it holds anything else."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        try:
+            ours = json.loads((out / RESULTS).read_bytes())["format"] == FORMAT
+        except (OSError, ValueError, KeyError, TypeError):
+            ours = False
+        if not ours:
+            raise LearnError(f"{out}: is not empty, and no earlier analysis; name a new folder")
+        shutil.rmtree(out / PICTURES, ignore_errors=True)
+        (out / PAGE).unlink(missing_ok=True)
+        (out / FILM).unlink(missing_ok=True)
+    (out / PICTURES).mkdir(parents=True, exist_ok=True)
+    write_whole(out / RESULTS, json.dumps({"format": FORMAT, "unfinished": True}).encode())
+
+
+def _write(out: Path, results: Results, maps: dict[str, str], stages: Sequence[str]) -> None:
+    (out / PAGE).write_text(page.html(results, maps, stages), encoding="utf-8")
+    write_whole(out / RESULTS, json.dumps(dataclasses.asdict(results), indent=1, allow_nan=False).encode())
