@@ -14,7 +14,7 @@ from xdistill_ros.learn.distil.teachers import IMAGENET_MEAN, IMAGENET_STD, Dino
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
 from xdistill_ros.learn.networks.backbones import vision_transformer
 from xdistill_ros.learn.networks.ema import Average
-from xdistill_ros.learn.networks.encoders import Encoder, freeze_normalisation, normalise
+from xdistill_ros.learn.networks.encoders import Student, freeze_normalisation, normalise
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.networks.unet import UNetConfig
 from xdistill_ros.perception import Preprocess, PreprocessSpec
@@ -23,10 +23,10 @@ from xdistill_ros.policy.ddim import Ddim, Schedule
 SMALL = UNetConfig(widths=(16, 32), groups=4, step_dim=16, condition_hidden=32, condition_dim=16)
 
 
-def trained_encoder(feature: str = "projection") -> Encoder:
+def trained_encoder(feature: str = "projection") -> Student:
     """An encoder whose BatchNorm statistics are not the initial ones."""
     torch.manual_seed(0)
-    encoder = Encoder(24, feature).train()
+    encoder = Student(24, feature).train()
     with torch.no_grad():
         for _ in range(3):
             encoder(2.0 * torch.randn(4, 3, 32, 48) + 1.0)
@@ -146,7 +146,7 @@ def test_a_feature_that_never_changes_does_not_blow_up_the_condition():
     assert 0.2 < network.film.std[3] < 1.0, "no larger than the others, and far from zero"
 
 
-@pytest.mark.parametrize("prediction_type", ["sample", "epsilon"])
+@pytest.mark.parametrize("prediction_type", ["sample", "epsilon", "v_prediction"])
 def test_sampling_in_torch_equals_the_numpy_sampler_on_the_same_noise(prediction_type):
     network = head(prediction_type)
     condition, noise = torch.randn(1, 20), torch.randn(1, 8, 10)

@@ -8,7 +8,7 @@ import torch
 
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.distil.loop import DistilConfig, Renderings, distil, weighted_mse
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.rates import one_cycle
 from xdistill_ros.learn.table.geometry import ABSENT, UNSEEN, Quantities, Scenes, join, quantities
 from xdistill_ros.learn.table.privileged import Privileged
@@ -92,9 +92,9 @@ def test_a_student_learns_what_the_image_shows_and_continues_where_it_was_cut_of
         steps=30, batch=8, held_out=12, check_every=15, save_every=15, bf16=False, coarse_share=0.2, augmentation=PLAIN
     )
 
-    def student() -> Encoder:
+    def student() -> Student:
         torch.manual_seed(0)
-        return Encoder(teacher.dim)
+        return Student(teacher.dim)
 
     whole = student()
     history = distil(whole, teacher, data, config, tmp_path / "whole.pt")
@@ -113,7 +113,7 @@ def test_a_student_learns_what_the_image_shows_and_continues_where_it_was_cut_of
 
     with pytest.raises(CutOffError):
         distil(student(), Fragile(table, frequencies=()), data, config, tmp_path / "cut.pt")
-    continued = Encoder(teacher.dim)
+    continued = Student(teacher.dim)
     again = distil(continued, teacher, data, config, tmp_path / "cut.pt")
     np.testing.assert_allclose(again, history, rtol=1e-3)
 
@@ -122,7 +122,7 @@ def test_a_finished_distillation_is_not_repeated(tmp_path):
     data, table = little()
     config = DistilConfig(steps=2, batch=4, held_out=8, bf16=False, augmentation=PLAIN)
     teacher = Privileged(table)
-    first, second = Encoder(teacher.dim), Encoder(teacher.dim)
+    first, second = Student(teacher.dim), Student(teacher.dim)
     distil(first, teacher, data, config, tmp_path / "done.pt")
     distil(second, teacher, data, config, tmp_path / "done.pt")
     assert all(

@@ -14,11 +14,12 @@ import torch
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.data.frames import Frames, cache_features
 from xdistill_ros.learn.data.windows import windows
-from xdistill_ros.learn.export.bundle import Example, Trained, export
+from xdistill_ros.learn.export.bundle import Example, export
 from xdistill_ros.learn.export.graph import Graph
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.unet import UNetConfig
+from xdistill_ros.learn.policies import Trained
 from xdistill_ros.learn.table.evaluate import FIRST_SEED
 from xdistill_ros.learn.table.recipe import Recipe, fingerprint
 from xdistill_ros.learn.training.config import FineTune, HeadConfig
@@ -44,7 +45,7 @@ def shop(recording, table_rig, forward):
     data = TaskData.of(windows(recordings, table_rig, forward), table_rig, PARTS)
     frames = Frames.of(recordings, preprocess)
     torch.manual_seed(0)
-    encoder = Encoder(12, "projection").eval()
+    encoder = Student(12, "projection").eval()
     cached = cache_features(encoder, frames, 2, Augmentation(), seed=0)
     return data, frames, encoder, cached, preprocess
 

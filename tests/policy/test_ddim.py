@@ -43,7 +43,11 @@ def our_result(schedule: Schedule, noise: np.ndarray) -> tuple[list[int], np.nda
 
 @pytest.mark.parametrize(
     ("prediction", "spacing", "to_one", "clip"),
-    list(itertools.product(("epsilon", "sample"), ("leading", "trailing", "linspace"), (True, False), (True, False))),
+    list(
+        itertools.product(
+            ("epsilon", "sample", "v_prediction"), ("leading", "trailing", "linspace"), (True, False), (True, False)
+        )
+    ),
 )
 def test_every_setting_agrees_with_diffusers_on_the_same_noise(prediction, spacing, to_one, clip):
     noise = np.random.default_rng(3).standard_normal(SHAPE, dtype=np.float32)

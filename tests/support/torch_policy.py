@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from tests.support.graph import gentle_statistics
 from tests.support.tiny_bundle import PARTS
 from xdistill_ros.learn.data.windows import Statistics
-from xdistill_ros.learn.export.bundle import Trained
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.networks.unet import UNetConfig
+from xdistill_ros.learn.policies import Trained
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy import actions
 from xdistill_ros.policy.actions import ChannelRange
@@ -35,7 +35,7 @@ def random_policy(rig: Rig, task: str = "move_cube") -> Trained:
     """What training would have left for `rig`. Its actions stay near the observed pose and depend on every input."""
     torch.manual_seed(0)
     spec = PreprocessSpec(source_width_px=640, source_height_px=480, resize_width_px=32, resize_height_px=24)
-    encoder = deployable(Encoder(_FEATURE_DIM, "projection").eval())
+    encoder = deployable(Student(_FEATURE_DIM, "projection").eval())
     ranges = {name: ChannelRange.model_validate(fields) for name, fields in gentle_statistics(rig, task).items()}
     statistics = Statistics(**ranges)
     conditions = _conditions(rig, encoder, spec, statistics)
@@ -46,7 +46,7 @@ def random_policy(rig: Rig, task: str = "move_cube") -> Trained:
     return Trained(task, rig, dict.fromkeys(rig.cameras, spec), PARTS, statistics, encoder, head)
 
 
-def _conditions(rig: Rig, encoder: Encoder, spec: PreprocessSpec, statistics: Statistics) -> torch.Tensor:
+def _conditions(rig: Rig, encoder: Student, spec: PreprocessSpec, statistics: Statistics) -> torch.Tensor:
     """(16, C) of random images and proprioception, for the head to standardise its condition by."""
     random, steps = np.random.default_rng(0), rig.policy.observation_horizon
     made = []

@@ -212,12 +212,13 @@ def realign(
 ) -> None:
     """Make the rows again from the raw streams, after a latency was measured anew."""
     with _sentences():
+        from xdistill_ros.episodes.kinematics import forward_of
         from xdistill_ros.episodes.realign import realign as align
         from xdistill_ros.episodes.rebuild import arrays_of
 
         store = _open(path)
         with _progress("aligning", len(store.episodes) + arrays_of(store)) as advance:
-            done = align(path, _shifts(shift), _forward_of(store), advance)
+            done = align(path, _shifts(shift), forward_of(store), advance)
     lost = done.rows_before - done.rows
     typer.echo(f"{path}: {done.rows} rows aligned again, {lost} lost because a stream has nothing for them")
 
@@ -233,30 +234,6 @@ def _shifts(given: list[str]) -> dict[str, float]:
         except ValueError as error:
             raise StoreError(f"--shift {text}: give STREAM=SECONDS, such as front=-0.012") from error
     return made
-
-
-def _forward_of(store: Store) -> Any:
-    """Forward kinematics of the arm that a store was recorded with, by the URDF in the store: the file that its rig
-    names may be on another machine.
-    """
-    import tempfile
-
-    with tempfile.NamedTemporaryFile("w", suffix=".urdf", encoding="utf-8") as file:
-        file.write(store.attributes["urdf"])
-        file.flush()
-        arm = store.rig.arm.model_copy(update={"urdf": Path(file.name)})
-        return _forward(store.rig.model_copy(update={"arm": arm}))
-
-
-def _forward(rig: Any) -> Any:
-    """Forward kinematics of a rig, (J,) rad to (4, 4)."""
-    from xdistill_ros.arm import Kinematics
-    from xdistill_ros.episodes import StoreError
-
-    try:
-        return Kinematics(rig).forward
-    except (ValueError, OSError) as error:
-        raise StoreError(f"rig {rig.name}: its URDF {rig.arm.urdf} cannot be used ({error})") from error
 
 
 @app.command()
@@ -357,9 +334,10 @@ def import_(
         from xdistill_ros.episodes import Writer
         from xdistill_ros.episodes.bag import Bag
         from xdistill_ros.episodes.import_bag import import_bag
+        from xdistill_ros.episodes.kinematics import forward as forward_kinematics
 
         loaded = rigs.load(rig)
-        forward = _forward(loaded)
+        forward = forward_kinematics(loaded)
         opened = [Bag(bag, loaded) for bag in bags]
         with Writer(path, loaded, task) as writer:
             if writer.repaired:

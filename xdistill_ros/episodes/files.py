@@ -14,7 +14,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 _SYNC_S = 0.5  # between two
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Replaces `path` in one step, so that whoever reads it sees the old content or the new."""
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:

@@ -22,7 +22,10 @@ Sample = NDArray[np.float32]
 class Schedule(Strict):
     """The noise schedule that the denoiser was trained with. Field names and meanings are diffusers'."""
 
-    prediction_type: Literal["epsilon", "sample"] = Field(description="the network predicts the noise, or the actions")
+    prediction_type: Literal["epsilon", "sample", "v_prediction"] = Field(
+        description="the network predicts the noise, the actions, or the velocity sqrt(a) noise - sqrt(1 - a) actions "
+        "(Salimans and Ho 2022, arXiv 2202.00512)"
+    )
     num_train_timesteps: Annotated[int, Field(ge=2, le=10_000)] = 100
     beta_schedule: Literal["squaredcos_cap_v2"] = "squaredcos_cap_v2"
     timestep_spacing: Literal["leading", "trailing", "linspace"] = "leading"
@@ -80,6 +83,9 @@ class Ddim:
         if self.schedule.prediction_type == "epsilon":
             clean = (sample - np.sqrt(1 - alpha) * prediction) / np.sqrt(alpha)
             noise = prediction
+        elif self.schedule.prediction_type == "v_prediction":
+            clean = np.sqrt(alpha) * sample - np.sqrt(1 - alpha) * prediction
+            noise = np.sqrt(alpha) * prediction + np.sqrt(1 - alpha) * sample
         else:
             clean = prediction
             noise = (sample - np.sqrt(alpha) * clean) / np.sqrt(1 - alpha)

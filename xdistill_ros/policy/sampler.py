@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from .actions import condition, from_network, to_network
 from .bundle import Bundle
 from .chunk import Chunk
 from .ddim import Ddim, Sample
-from .manifest import CONDITION_GRAPH, STEP_FILM, STEP_GRAPH
+from .manifest import CONDITION_GRAPH, STEP_FILM, STEP_GRAPH, Manifest
 from .observation import Observation
 from .prefix import committed_at
 
@@ -34,19 +35,27 @@ class Latency:
     p99_s: float
 
 
-class Sampler:
-    """Samples chunks; the same seed and the same calls give the same chunks. Not thread-safe."""
+class Denoiser(Protocol):
+    """A denoiser's networks, whatever runs them."""
 
-    def __init__(
-        self, bundle: Bundle, seed: int, *, threads: int, require_provider: str | None = None, exact: bool = False
-    ) -> None:
-        """Opens the denoiser's graphs. Raises GraphError when one does not fit the manifest."""
+    provider: str
+    """What runs them."""
+    step_film: Sample
+    """(steps, W): the step embedding's part of FiLM, one row an inference step, noisiest first."""
+
+    def film(self, condition: Sample) -> Sample:
+        """The condition's part (1, W) of FiLM, of a condition (1, C)."""
+
+    def predict(self, sample: Sample, film: Sample) -> Sample:
+        """The network's output (1, T, A) for a noisy sample (1, T, A) and FiLM (1, W)."""
+
+
+class GraphDenoiser:
+    """The graphs of a bundle."""
+
+    def __init__(self, bundle: Bundle, *, threads: int, require_provider: str | None, exact: bool) -> None:
+        """Opens the graphs. Raises GraphError when one does not fit the manifest."""
         manifest = bundle.manifest
-        self._manifest = manifest
-        self._space = manifest.rig.policy.action_space
-        self._grid = Grid.of(manifest.rig)
-        self._ddim = Ddim(manifest.schedule)
-        self._random = np.random.default_rng(seed)
         self._condition = GraphSession(
             bundle.path / CONDITION_GRAPH,
             {"condition": (1, manifest.condition_dim)},
@@ -65,8 +74,42 @@ class Sampler:
             require_provider=require_provider,
             exact=exact,
         )
-        self._step_film = _table(bundle, (manifest.schedule.inference_steps, film[1]))
+        self.step_film = _table(bundle, (manifest.schedule.inference_steps, film[1]))
         self.provider = self._step.provider
+
+    def film(self, condition: Sample) -> Sample:
+        """See Denoiser."""
+        return self._condition.run(condition=condition)
+
+    def predict(self, sample: Sample, film: Sample) -> Sample:
+        """See Denoiser."""
+        return self._step.run(sample=sample, film=film)
+
+
+class Sampler:
+    """Samples chunks; the same seed and the same calls give the same chunks. Not thread-safe."""
+
+    def __init__(
+        self, bundle: Bundle, seed: int, *, threads: int, require_provider: str | None = None, exact: bool = False
+    ) -> None:
+        """Opens the denoiser's graphs. Raises GraphError when one does not fit the manifest."""
+        graphs = GraphDenoiser(bundle, threads=threads, require_provider=require_provider, exact=exact)
+        self._begin(bundle.manifest, graphs, seed)
+
+    @classmethod
+    def of(cls, manifest: Manifest, denoiser: Denoiser, seed: int) -> Self:
+        """A sampler of networks that are in no bundle, such as those of a training under way."""
+        made = cls.__new__(cls)
+        made._begin(manifest, denoiser, seed)
+        return made
+
+    def _begin(self, manifest: Manifest, denoiser: Denoiser, seed: int) -> None:
+        self._manifest, self._denoiser = manifest, denoiser
+        self._space = manifest.rig.policy.action_space
+        self._grid = Grid.of(manifest.rig)
+        self._ddim = Ddim(manifest.schedule)
+        self._random = np.random.default_rng(seed)
+        self.provider = denoiser.provider
         """The ONNX Runtime provider in use."""
 
     def sample(self, observation: Observation, committed: Chunk | None = None, noise: Sample | None = None) -> Chunk:
@@ -116,13 +159,13 @@ class Sampler:
 
     def _denoise(self, observation: Observation, noise: Sample, held: NDArray[np.bool_], clean: Sample) -> Sample:
         statistics = self._manifest.statistics.proprio
-        film = self._condition.run(condition=condition(observation.features, observation.proprio, statistics)[None])
+        film = self._denoiser.film(condition(observation.features, observation.proprio, statistics)[None])
         sample = noise
-        for step, step_film in enumerate(self._step_film):
+        for step, step_film in enumerate(self._denoiser.step_film):
             # What is held enters each step as noisy as the rest, with the noise it started from (RePaint,
             # Lugmayr et al. 2022, arXiv 2201.09865, for a deterministic sampler).
             sample = np.where(held[:, None], self._ddim.noised(clean, noise, step), sample)
-            prediction = self._step.run(sample=sample[None], film=film + step_film)[0]
+            prediction = self._denoiser.predict(sample[None], film + step_film)[0]
             sample = self._ddim.denoise(sample, prediction, step)
         return np.where(held[:, None], clean, sample)
 

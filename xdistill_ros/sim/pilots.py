@@ -1,4 +1,4 @@
-"""Who proposes action chunks in a rollout: the scripted expert, or a bundle run as the nodes run it.
+"""Who proposes action chunks in a rollout: the scripted expert, or a policy run as the nodes run it.
 
 Pilots see what arrives when it arrives, and answer with chunks; they command nothing.
 """
@@ -9,12 +9,14 @@ from collections import deque
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xdistill_ros.arm import Kinematics
 from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.chunk_timeline import Merge
+from xdistill_ros.policy.manifest import Manifest
 from xdistill_ros.policy.sampler import Sampler
 from xdistill_ros.policy.window import ObservationWindow
 from xdistill_ros.rig import Refusal, Rig
@@ -77,28 +79,60 @@ class ExpertPilot:
         return Chunk(now_ns, times_ns, np.array([[*pose_to_9d(pose), width] for pose, width in targets]))
 
 
+class Encodes(Protocol):
+    """What gives the feature of an image."""
+
+    def encode(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The feature (F,) of one preprocessed image (1, 3, h, w)."""
+
+
+class Networks(Protocol):
+    """A policy in memory, for whoever trains one and wants to see it at work. `manifest` may lack what is of files."""
+
+    manifest: Manifest
+
+    def encoder(self, camera: str) -> Encodes:
+        """For images of `camera`."""
+
+    def sampler(self, seed: int) -> Sampler:
+        """A new one."""
+
+
+class _Opened:
+    """The networks of a bundle."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        self.manifest, self._bundle, self._threads = bundle.manifest, bundle, threads
+
+    def encoder(self, camera: str) -> Encodes:
+        return self._bundle.encoder(camera, threads=self._threads)
+
+    def sampler(self, seed: int) -> Sampler:
+        return Sampler(self._bundle, seed, threads=self._threads)
+
+
 class PolicyPilot:
-    """A bundle: window, encoder and sampler as in the nodes. Only frames that an observation uses are looked at."""
+    """A policy: window, encoder and sampler as in the nodes. Only frames that an observation uses are looked at."""
 
     merge: Merge | None = None
 
-    def __init__(self, bundle: Bundle, rig: Rig, *, threads: int = 1, inference_s: float = 0.08) -> None:
-        """`inference_s`: what encoding and sampling take on the machine that is imagined."""
+    def __init__(self, policy: Bundle | Networks, rig: Rig, *, threads: int = 1, inference_s: float = 0.08) -> None:
+        """`threads` of a bundle's sessions. `inference_s`: what encoding and sampling take on the imagined machine."""
         self.inference_s = inference_s
-        self._bundle, self._rig, self._threads = bundle, rig, threads
-        manifest = bundle.manifest
+        self._policy: Networks = _Opened(policy, threads) if isinstance(policy, Bundle) else policy
+        self._rig = rig
+        manifest = policy.manifest
         self._preprocess = {name: Preprocess(manifest.preprocess[name]) for name in rig.cameras}
-        self._encoders = {name: bundle.encoder(name, threads=threads) for name in rig.cameras}
+        self._encoders = {name: self._policy.encoder(name) for name in rig.cameras}
         self._window = ObservationWindow(manifest, rig, Kinematics(rig).forward)
         self._grid = Grid.of(rig)
-        policy = rig.policy
         slowest_s = max(camera.period_s for camera in rig.cameras.values())
-        self._interval_ns = round((policy.action_horizon / policy.rate_hz - slowest_s / 2) * 1e9)
+        self._interval_ns = round((rig.policy.action_horizon / rig.policy.rate_hz - slowest_s / 2) * 1e9)
 
     def begin(self, world: World, seed: int) -> None:
         """`seed` seeds the sampler's noise."""
         self._world = world
-        self._sampler = Sampler(self._bundle, seed, threads=self._threads)
+        self._sampler = self._policy.sampler(seed)
         self._window.clear()
         self._frames: dict[str, deque[Frame]] = {name: deque(maxlen=64) for name in self._rig.cameras}
         self._due_ns = 0

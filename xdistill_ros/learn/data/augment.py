@@ -1,7 +1,8 @@
 """Random changes of pixels that leave what is to be seen in place: colour, blur, noise, erasing, a small shift.
 
-Works on whole batches of float images in [0, 1], before they are standardised. Knows nothing of labels; a caller whose
-labels are pixel positions keeps `shift_px` at zero or one.
+Works on whole batches of float images in [0, 1], before they are standardised, on whatever device they are; what it
+draws for an image comes from a generator of the CPU, so that every device draws the same. Knows nothing of labels; a
+caller whose labels are pixel positions keeps `shift_px` at zero or one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Augmentation(BaseModel):
         images = self._blur(images, generator)
         if self.noise:
             sigma = self.noise * torch.rand(len(images), 1, 1, 1, generator=generator)
-            images = images + sigma * torch.randn(images.shape, generator=generator)
+            images = images + sigma.to(images.device) * _normal(images, generator)
         return _erase(images.clamp(0.0, 1.0), self.erase_probability, self.erase_fraction, generator)
 
     def _colour(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -49,6 +50,7 @@ class Augmentation(BaseModel):
         matrix = saturation * torch.eye(3).unsqueeze(0) + (1.0 - saturation) * grey
         matrix = matrix * factor(self.channel_gain, 3, 1) * factor(self.contrast, 1, 1)
         offset = 0.5 * (1.0 - matrix.sum(2)) + (factor(self.brightness, 1) - 1.0)
+        matrix, offset = matrix.to(images.device), offset.to(images.device)
         changed = torch.einsum("bij,bjhw->bihw", matrix, images) + offset.view(-1, 3, 1, 1)
         return changed.contiguous(memory_format=torch.channels_last)
 
@@ -56,6 +58,7 @@ class Augmentation(BaseModel):
         chosen = torch.rand(len(images), generator=generator) < self.blur_probability
         if not bool(chosen.any()):
             return images
+        chosen = chosen.nonzero().flatten().to(images.device)
         padded = functional.pad(images[chosen], (1, 1, 1, 1), mode="replicate")
         images = images.clone()
         images[chosen] = functional.avg_pool2d(padded, 3, stride=1)
@@ -71,13 +74,30 @@ def _shift(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
     ])  # fmt: skip
 
 
+def _normal(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise of the images' shape; elsewhere than on the CPU from that device's own generator."""
+    if images.device.type == "cpu":
+        return torch.randn(images.shape, generator=generator)
+    return torch.randn_like(images)
+
+
 def _erase(images: Tensor, probability: float, fraction: float, generator: torch.Generator) -> Tensor:
     """Covers a random rectangle of some images with one random colour (random erasing, arXiv 1708.04896)."""
     height, width = images.shape[2:]
-    chosen = (torch.rand(len(images), generator=generator) < probability).nonzero().flatten().tolist()
-    draws = torch.rand(len(chosen), 7, generator=generator).tolist()
-    for index, (top, left, tall, wide, *colour) in zip(chosen, draws, strict=True):
+    chosen = (torch.rand(len(images), generator=generator) < probability).nonzero().flatten()
+    draws = torch.rand(len(chosen), 7, generator=generator)
+    if not len(chosen):
+        return images
+    boxes = []
+    for top, left, tall, wide in draws[:, :4].tolist():
         rows, columns = int(1 + tall * fraction * height), int(1 + wide * fraction * width)
         y, x = int(top * (height - rows)), int(left * (width - columns))
-        images[index, :, y : y + rows, x : x + columns] = torch.tensor(colour).view(3, 1, 1)
+        boxes.append((y, y + rows, x, x + columns))
+    device = images.device
+    first_y, last_y, first_x, last_x = torch.tensor(boxes, device=device).T.unsqueeze(-1)
+    ys, xs = torch.arange(height, device=device), torch.arange(width, device=device)
+    in_rows, in_columns = (first_y <= ys) & (ys < last_y), (first_x <= xs) & (xs < last_x)
+    covered = (in_rows.unsqueeze(2) & in_columns.unsqueeze(1)).unsqueeze(1)
+    chosen, colours = chosen.to(device), draws[:, 4:].to(device).view(-1, 3, 1, 1)
+    images[chosen] = torch.where(covered, colours, images[chosen])
     return images

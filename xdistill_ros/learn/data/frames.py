@@ -18,32 +18,34 @@ from xdistill_ros.perception import PreprocessSpec
 
 from .augment import Augmentation
 from .recording import Recording
+from .view import network_input
 
 
 @dataclass(frozen=True)
 class Frames:
-    """All images of a task by camera (N, h, w, 3) uint8, in the order of `data.Windows.frames`, and their standard."""
+    """All images of a task by camera (N, h, w, 3) uint8, in the order of `data.Windows.frames`, and their preparation.
+
+    They are resized already, and cropped or not; `spec` is the same for all cameras but for the size of their source.
+    """
 
     images: Mapping[str, NDArray[np.uint8]]
-    mean: Tensor
-    std: Tensor
+    spec: PreprocessSpec
 
     @classmethod
     def of(cls, recordings: Sequence[Recording], preprocess: Mapping[str, PreprocessSpec]) -> Frames:
         """Joins the recordings' images."""
-        spec = next(iter(preprocess.values()))
         images = {name: np.concatenate([one.images[name] for one in recordings]) for name in preprocess}
-        mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (spec.mean, spec.std))
-        return cls(images, mean, std)
+        return cls(images, next(iter(preprocess.values())))
 
     def tensor(
-        self, images: NDArray[np.uint8], augmentation: Augmentation | None, generator: torch.Generator
+        self,
+        images: NDArray[np.uint8],
+        augmentation: Augmentation | None,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Network input (B, 3, h, w) of images (B, h, w, 3), augmented between scaling and standardising if wished."""
-        unit = torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255.0
-        if augmentation is not None:
-            unit = augmentation(unit, generator)
-        return ((unit - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        """Network input (B, 3, h, w) of images (B, h, w, 3), augmented if wished."""
+        return network_input(torch.from_numpy(images).to(device), self.spec, augmentation, generator)
 
 
 @torch.inference_mode()
@@ -55,14 +57,16 @@ def cache_features(
     A camera with fewer frames than N has zeros at the end, which no window refers to.
     """
     encoder.eval()
-    generator = torch.Generator().manual_seed(seed)
+    generator, device = torch.Generator().manual_seed(seed), next(encoder.parameters()).device
+    if device.type != "cpu":
+        torch.manual_seed(seed)  # of that device's own generator, which makes the noise of images
     longest = max(len(images) for images in frames.images.values())
     cached = np.zeros((copies, len(frames.images), longest, encoder.feature_dim), np.float32)
     for copy in range(copies):
         for camera, images in enumerate(frames.images.values()):
             for at in range(0, len(images), batch):
-                some = frames.tensor(images[at : at + batch], augmentation if copy else None, generator)
-                with torch.autocast("cpu", torch.bfloat16, enabled=copy > 0):
+                some = frames.tensor(images[at : at + batch], augmentation if copy else None, generator, device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=copy > 0):
                     feature = encoder(some)
-                cached[copy, camera, at : at + len(some)] = feature.float().numpy()
+                cached[copy, camera, at : at + len(some)] = feature.float().cpu().numpy()
     return cached

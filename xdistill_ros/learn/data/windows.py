@@ -7,7 +7,7 @@ Windows never cross an episode's end: actions beyond it repeat the last one, as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +46,21 @@ class Windows:
     actions: Array
     episodes: NDArray[np.int64]
 
+    @classmethod
+    def join(cls, parts: Sequence[Windows]) -> Windows:
+        """All windows of `parts`, in their order."""
+        return cls(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__}
+        )
+
+    def only(self, chosen: NDArray[np.bool_]) -> Windows:
+        """The windows that are `chosen` (W,)."""
+        return Windows(**{name: getattr(self, name)[chosen] for name in self.__dataclass_fields__})
+
+    def relabelled(self, frames: NDArray[np.int64], episode: int) -> Windows:
+        """The same windows, all of one episode, with other numbers for their frames."""
+        return replace(self, frames=frames, episodes=np.full(len(self.episodes), episode))
+
     def proprioception(self, parts: Sequence[ProprioPart]) -> Array:
         """(W, To, P) in units."""
         return meaning.proprioception(parts, self.poses, self.widths, self.joints)
@@ -76,8 +91,7 @@ def windows(recordings: Sequence[Recording], rig: Rig, forward: Forward) -> Wind
         raise ValueError(
             f"{len(recordings)} recordings hold no window of {rig.policy.observation_horizon} observations"
         )
-    fields = Windows.__dataclass_fields__
-    return Windows(**{name: np.concatenate([getattr(part, name) for part in collected]) for name in fields})
+    return Windows.join(collected)
 
 
 def _of_episode(

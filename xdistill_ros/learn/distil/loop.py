@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xdistill_ros.learn.data.augment import Augmentation
-from xdistill_ros.learn.networks.encoders import Encoder, normalise
+from xdistill_ros.learn.networks.encoders import Student, normalise
 from xdistill_ros.learn.rates import one_cycle
 
 from .teachers import Teacher
@@ -64,7 +64,7 @@ class Renderings:
         return (unit - mean) / std
 
 
-def distil(encoder: Encoder, teacher: Teacher, data: Renderings, config: DistilConfig, checkpoint: Path) -> list[float]:
+def distil(encoder: Student, teacher: Teacher, data: Renderings, config: DistilConfig, checkpoint: Path) -> list[float]:
     """Trains `encoder` in place; continues from `checkpoint` when it exists. Returns the held-out loss at each check.
 
     The last `config.held_out` renderings are never trained on.
@@ -97,7 +97,7 @@ def distil(encoder: Encoder, teacher: Teacher, data: Renderings, config: DistilC
 
 
 def _step(
-    encoder: Encoder, teacher: Teacher, data: Renderings, rows: NDArray[np.int64], config: DistilConfig,
+    encoder: Student, teacher: Teacher, data: Renderings, rows: NDArray[np.int64], config: DistilConfig,
     generator: torch.Generator, coarse: bool,
 ) -> float:  # fmt: skip
     images = data.batch(rows)
@@ -118,7 +118,7 @@ def weighted_mse(guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def features(encoder: Encoder, data: Renderings, rows: NDArray[np.int64], batch: int = 64) -> tuple[Tensor, Tensor]:
+def features(encoder: Student, data: Renderings, rows: NDArray[np.int64], batch: int = 64) -> tuple[Tensor, Tensor]:
     """Pooled (N, 512) and projected (N, teacher_dim) features of unaugmented renderings, in evaluation mode, fp32."""
     encoder.eval()
     mean, std = torch.tensor(data.mean), torch.tensor(data.std)
@@ -129,7 +129,7 @@ def features(encoder: Encoder, data: Renderings, rows: NDArray[np.int64], batch:
     return pooled, encoder.projection(pooled)
 
 
-def held_out_loss(encoder: Encoder, teacher: Teacher, data: Renderings, config: DistilConfig) -> float:
+def held_out_loss(encoder: Student, teacher: Teacher, data: Renderings, config: DistilConfig) -> float:
     """Loss on the renderings kept apart; leaves the encoder in training mode."""
     rows = np.arange(len(data.pixels) - config.held_out, len(data.pixels))
     _, guess = features(encoder, data, rows)
@@ -139,7 +139,7 @@ def held_out_loss(encoder: Encoder, teacher: Teacher, data: Renderings, config: 
 
 
 def _save(
-    encoder: Encoder, optimiser: torch.optim.Optimizer, step: int, history: list[float], checkpoint: Path
+    encoder: Student, optimiser: torch.optim.Optimizer, step: int, history: list[float], checkpoint: Path
 ) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     partial = checkpoint.with_suffix(".partial")
@@ -148,7 +148,7 @@ def _save(
     partial.replace(checkpoint)
 
 
-def _resume(encoder: Encoder, optimiser: torch.optim.Optimizer, checkpoint: Path) -> tuple[int, list[float]]:
+def _resume(encoder: Student, optimiser: torch.optim.Optimizer, checkpoint: Path) -> tuple[int, list[float]]:
     if not checkpoint.exists():
         return 0, []
     state = torch.load(checkpoint, weights_only=True)

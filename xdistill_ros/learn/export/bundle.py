@@ -17,17 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xdistill_ros.learn.data.windows import Statistics
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.networks.unet import Block
-from xdistill_ros.perception import Preprocess, PreprocessSpec
+from xdistill_ros.learn.policies import Trained
+from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy import actions as meaning
 from xdistill_ros.policy import bundle as bundles
-from xdistill_ros.policy.actions import ProprioPart
 from xdistill_ros.policy.manifest import CONDITION_GRAPH, REFERENCE, STEP_FILM, STEP_GRAPH
 from xdistill_ros.policy.parity import pack
-from xdistill_ros.rig import Rig
 
 from .graph import Graph
 from .rounding import int8_levels
@@ -43,19 +41,6 @@ class Example:
     poses: NDArray[np.float64]
     widths: NDArray[np.float64]
     joints: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained policy of one task, its networks rounded already."""
-
-    task: str
-    rig: Rig
-    preprocess: Mapping[str, PreprocessSpec]
-    proprio: tuple[ProprioPart, ...]
-    statistics: Statistics
-    encoder: Encoder
-    head: Head
 
 
 def export(trained: Trained, example: Example, provenance: Mapping[str, Any], folder: Path) -> Path:
@@ -109,7 +94,7 @@ def reference(trained: Trained, example: Example, seed: int = 0) -> dict[str, ND
     return {**arrays, **named}
 
 
-def encoder_graph(encoder: Encoder, height: int, width: int) -> bytes:
+def encoder_graph(encoder: Student, height: int, width: int) -> bytes:
     """`image` (1, 3, height, width) -> `feature` (1, F), of an encoder that `rounding.deployable` made."""
     graph = Graph("encoder")
     trunk: Any = encoder.trunk

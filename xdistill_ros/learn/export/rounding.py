@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 
 LEVELS = 127
 
@@ -28,7 +28,7 @@ def int8_levels(weight: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 
 
 @torch.no_grad()
-def deployable(encoder: Encoder) -> Encoder:
+def deployable(encoder: Student) -> Student:
     """A copy with BatchNorm folded into the convolutions, these rounded to int8 levels and the rest to fp16.
 
     Folding uses the running statistics, so that what was distilled into them survives. The copy is for inference.

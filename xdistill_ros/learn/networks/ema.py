@@ -29,12 +29,13 @@ class Average:
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Moves the average towards `network`: parameters and floating buffers by the decay, counters by copy."""
-        decay, present = self.decay, network.state_dict()
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(present[name].to(value.dtype), 1.0 - decay)
-            else:
-                value.copy_(present[name])
+        present, averaged = network.state_dict(), self.network.state_dict()
+        floating = [name for name, value in averaged.items() if value.is_floating_point()]
+        towards = [present[name] for name in floating]
+        # one kernel for all tensors where the device has it
+        torch._foreach_lerp_([averaged[name] for name in floating], towards, 1.0 - self.decay)
+        for name in averaged.keys() - set(floating):
+            averaged[name].copy_(present[name])
         self.steps += 1
 
     def state_dict(self) -> dict[str, object]:

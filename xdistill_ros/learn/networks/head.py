@@ -20,8 +20,9 @@ class Head(nn.Module):
 
     def __init__(self, condition_dim: int, horizon: int, channels: int, config: UNetConfig, schedule: Schedule) -> None:
         super().__init__()
+        config.check_horizon(horizon)
         self.shape = (horizon, channels)
-        self.schedule = schedule
+        self.schedule, self.config = schedule, config
         self.unet = UNet(channels, config)
         self.film = Film(condition_dim, self.unet.film_width, config)
         self._noise = scheduler(schedule)
@@ -33,11 +34,21 @@ class Head(nn.Module):
 
     def loss(self, condition: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """Mean squared error of the prediction at random diffusion steps (Ho et al. 2020, arXiv 2006.11239)."""
-        noise = torch.randn(actions.shape, generator=generator)
+        # drawn where the generator is (the CPU), so that every device trains on the same noise
+        noise = torch.randn(actions.shape, generator=generator).to(actions.device)
         steps = torch.randint(0, self.schedule.num_train_timesteps, (len(actions),), generator=generator)
+        steps = steps.to(actions.device)
         noisy = self._noise.add_noise(actions, noise, steps)
-        wanted = actions if self.schedule.prediction_type == "sample" else noise
-        return functional.mse_loss(self(noisy, steps, condition), wanted)
+        return functional.mse_loss(self(noisy, steps, condition).float(), self._wanted(actions, noise, steps))
+
+    def _wanted(self, actions: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
+        """What the network should predict."""
+        if self.schedule.prediction_type == "sample":
+            return actions
+        if self.schedule.prediction_type == "epsilon":
+            return noise
+        velocity: Tensor = self._noise.get_velocity(actions, noise, steps)
+        return velocity
 
     @torch.inference_mode()
     def sample(self, condition: Tensor, noise: Tensor) -> Tensor:
@@ -45,14 +56,14 @@ class Head(nn.Module):
         self._noise.set_timesteps(self.schedule.inference_steps)
         film, sample = self.film.condition(condition), noise
         for step in self._noise.timesteps:
-            prediction = self.unet(sample, film + self.film.step(step.reshape(1)))
+            prediction = self.unet(sample, film + self.film.step(step.reshape(1).to(noise.device)))
             sample = self._noise.step(prediction, step, sample, eta=0.0).prev_sample
         return sample
 
     @torch.inference_mode()
     def step_table(self) -> Tensor:
         """(inference_steps, film_width): the step's part of FiLM at each step of the sampler, noisiest first."""
-        return self.film.step(torch.from_numpy(self.schedule.timesteps().copy()))
+        return self.film.step(torch.from_numpy(self.schedule.timesteps().copy()).to(self.film.mean.device)).cpu()
 
 
 def scheduler(schedule: Schedule) -> DDIMScheduler:

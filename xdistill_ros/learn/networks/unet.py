@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 LEAST_SPREAD = 0.3  # of a channel of the condition, of the 90th percentile of all channels'
@@ -24,14 +25,32 @@ class UNetConfig(BaseModel):
     """Sizes of the denoiser; widths from the finest to the coarsest level."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    widths: tuple[int, ...] = (96, 192)
-    kernel: int = 3
-    groups: int = 8
-    step_dim: int = 64
-    condition_hidden: int = 256
-    condition_dim: int = 128
-    condition_dropout: float = 0.1
-    condition_noise: float = 0.05  # spread of noise on the standardised condition while training
+    widths: tuple[int, ...] = Field((96, 192), min_length=1)
+    kernel: int = Field(3, ge=1)
+    groups: int = Field(8, ge=1)
+    step_dim: int = Field(64, ge=4)
+    condition_hidden: int = Field(256, ge=1)
+    condition_dim: int = Field(128, ge=1)
+    condition_dropout: float = Field(0.1, ge=0, lt=1)
+    condition_noise: float = Field(0.05, ge=0)  # spread of noise on the standardised condition while training
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        uneven = [width for width in self.widths if width < self.groups or width % self.groups]
+        if uneven:
+            raise ValueError(f"widths {uneven} are no multiples of groups {self.groups}, which GroupNorm needs")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is {self.kernel}; an odd one keeps the length of the sequence")
+        return self
+
+    def check_horizon(self, horizon: int) -> None:
+        """Raises ValueError when a sequence of `horizon` actions cannot be halved between the levels."""
+        divisor = 2 ** (len(self.widths) - 1)
+        if horizon % divisor:
+            raise ValueError(
+                f"prediction_horizon {horizon} is not divisible by {divisor}, as {len(self.widths)} levels of "
+                f"unet.widths {list(self.widths)} need; use fewer levels"
+            )
 
 
 class Block(nn.Module):
@@ -153,6 +172,6 @@ class Film(nn.Module):
 def sinusoid(steps: Tensor, dim: int) -> Tensor:
     """Sinusoidal embedding (B, dim) of steps (B,), as in "Attention is all you need"."""
     half = dim // 2
-    rates = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000.0) / (half - 1)))
+    rates = torch.exp(torch.arange(half, dtype=torch.float32, device=steps.device) * (-math.log(10000.0) / (half - 1)))
     angles = steps.to(torch.float32).unsqueeze(1) * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)

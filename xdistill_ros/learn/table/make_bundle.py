@@ -23,10 +23,11 @@ from xdistill_ros.learn.data.frames import Frames, cache_features
 from xdistill_ros.learn.data.recording import Recording, demonstrated
 from xdistill_ros.learn.data.windows import windows
 from xdistill_ros.learn.distil.loop import Renderings, distil
-from xdistill_ros.learn.export.bundle import Trained, export
+from xdistill_ros.learn.export.bundle import export
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.policies import Trained
 from xdistill_ros.learn.training.loop import Course, Features, TaskData, fine_tune, new_head, train_heads
 from xdistill_ros.policy import bundle as bundles
 from xdistill_ros.policy import parity
@@ -99,21 +100,21 @@ class Workshop:
     # encoder
 
     @cached_property
-    def distilled(self) -> Encoder:
+    def distilled(self) -> Student:
         """The student after stage 1."""
         recipe = self.recipe
         result = self.path("encoder", recipe.renderings, recipe.distil).with_suffix(".pt")
         pixels, table = renderings.load(self._renderings_folder, self.rig, recipe.tasks)
         teacher = Privileged(table)
         spec = next(iter(self.preprocess.values()))
-        encoder = Encoder(teacher.dim, recipe.feature)
+        encoder = Student(teacher.dim, recipe.feature)
         seen = Renderings(pixels, spec.mean, spec.std)
         distil(encoder, teacher, seen, recipe.distil, result)
         for name, error in held_out_errors(encoder, teacher, seen, table, recipe.distil.held_out).items():
             log.info("held out: %s is located to %.1f mm (median)", name, 1e3 * error)
         return encoder.eval()
 
-    def features(self, encoder: Encoder) -> dict[str, Features]:
+    def features(self, encoder: Student) -> dict[str, Features]:
         """Cached features of every task's frames."""
         head = self.recipe.head
         return {
@@ -150,7 +151,7 @@ class Workshop:
         return self.features(self.distilled)
 
     @cached_property
-    def tuned(self) -> tuple[Encoder, dict[str, Head]]:
+    def tuned(self) -> tuple[Student, dict[str, Head]]:
         """Encoder and heads after the joint end-to-end fine-tuning."""
         encoder, heads = self.distilled, self.first_heads
         file = self.path("tuned", self.recipe).with_suffix(".pt")

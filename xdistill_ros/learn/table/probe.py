@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from xdistill_ros.learn.distil.loop import Renderings, features
-from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.encoders import Student
 
 from .geometry import Quantities
 from .privileged import Privileged
@@ -15,7 +15,7 @@ SUFFIX = ".from_tcp.0"
 
 
 def held_out_errors(
-    encoder: Encoder, teacher: Privileged, data: Renderings, table: Quantities, held_out: int
+    encoder: Student, teacher: Privileged, data: Renderings, table: Quantities, held_out: int
 ) -> dict[str, float]:
     """Median distance in metres, from the TCP, of where things in the picture are and where the student says."""
     rows = np.arange(len(data.pixels) - held_out, len(data.pixels))

@@ -21,7 +21,7 @@ from torch import Tensor
 from xdistill_ros.learn.data.frames import Frames
 from xdistill_ros.learn.data.windows import Statistics, Windows
 from xdistill_ros.learn.networks.ema import Average
-from xdistill_ros.learn.networks.encoders import Encoder, freeze_normalisation
+from xdistill_ros.learn.networks.encoders import Student, freeze_normalisation
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.rates import one_cycle
 from xdistill_ros.policy import actions as meaning
@@ -125,13 +125,13 @@ def train_heads(courses: Mapping[str, Course]) -> dict[str, Head]:
 
 
 def fine_tune(
-    encoder: Encoder,
+    encoder: Student,
     heads: Mapping[str, Head],
     data: Mapping[str, TaskData],
     frames: Mapping[str, Frames],
     distilled: Mapping[str, Features],
     config: FineTune,
-) -> tuple[Encoder, dict[str, Head]]:
+) -> tuple[Student, dict[str, Head]]:
     """Trains the shared encoder with every task's head from pixels; returns averaged networks.
 
     distilled: cached features by task, of which copy 0 anchors the encoder: invariance is learnt, places are kept.
@@ -173,7 +173,7 @@ def fine_tune(
 
 
 def _encode(
-    encoder: Encoder, frames: Frames, which: NDArray[np.int64], config: FineTune, generator: torch.Generator
+    encoder: Student, frames: Frames, which: NDArray[np.int64], config: FineTune, generator: torch.Generator
 ) -> Tensor:
     """Features (B, To, n_cam, F) with gradient, of augmented frames `which` (B, To, n_cam)."""
     images = np.stack([pixels[which[..., index]] for index, pixels in enumerate(frames.images.values())], axis=2)

@@ -1,0 +1,62 @@
+"""Aligned depth to points: where each pixel of a small depth image lies, in metres, without what is outside the scene.
+
+A fixed camera's points are in the arm's base frame, cut to the workspace as DP3 cuts its clouds; those of a camera on
+the arm stay in its optical frame, cut by distance. Colour is not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xdistill_ros.rig import Rig
+from xdistill_ros.rig.poses import pose_from_quaternion
+
+MARGIN_M = 0.05  # around the workspace: the hand and what it holds reach beyond the TCP
+FARTHEST_M = 1.0  # of a camera on the arm
+
+
+@dataclass(frozen=True)
+class View:
+    """One camera. rays (3, h, w): of each pixel at distance 1 along the optical axis. pose (4, 4) into the frame of the
+    points, low and high (3,): the box of points that count, in that frame."""
+
+    rays: Tensor
+    pose: Tensor
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def of(cls, rig: Rig, camera: str, height: int, width: int) -> View:
+        """The view of a depth image that was made (height, width) by taking the nearest pixels."""
+        told = rig.cameras[camera]
+        lens = told.intrinsics
+        columns = np.floor((np.arange(width) + 0.5) * told.width_px / width)
+        rows = np.floor((np.arange(height) + 0.5) * told.height_px / height)
+        x, y = np.meshgrid((columns - lens.cx_px) / lens.fx_px, (rows - lens.cy_px) / lens.fy_px)
+        rays = torch.from_numpy(np.stack([x, y, np.ones_like(x)]).astype(np.float32))
+        if told.parent_frame == rig.arm.base_frame:
+            pose = pose_from_quaternion(told.optical_pose.position_m, told.optical_pose.quaternion_wxyz)
+            space = rig.arm.workspace
+            low, high = np.array(space.lower_m) - MARGIN_M, np.array(space.upper_m) + MARGIN_M
+        else:
+            pose, low, high = np.eye(4), np.full(3, -FARTHEST_M), np.full(3, FARTHEST_M)
+        return cls(rays, *(torch.tensor(part, dtype=torch.float32) for part in (pose, low, high)))
+
+    def points(self, depth_mm: Tensor) -> Tensor:
+        """Points (B, 3, h, w) float32 of depths (B, h, w) int16, 0 where nothing was measured.
+
+        A pixel that does not count has the point of one that does; where none does, all are zero.
+        """
+        device = depth_mm.device
+        optical = (depth_mm.float() * 1e-3).unsqueeze(1) * self.rays.to(device)
+        pose = self.pose.to(device)
+        placed = torch.einsum("ij,bjn->bin", pose[:3, :3], optical.flatten(2)) + pose[:3, 3:]
+        inside = (placed >= self.low.to(device).unsqueeze(1)) & (placed <= self.high.to(device).unsqueeze(1))
+        counts = inside.all(dim=1) & (depth_mm.flatten(1) > 0)
+        first = counts.int().argmax(dim=1).view(-1, 1, 1).expand(-1, 3, 1)
+        filler = placed.gather(2, first) * counts.any(dim=1).view(-1, 1, 1)
+        return torch.where(counts.unsqueeze(1), placed, filler).view_as(optical)
