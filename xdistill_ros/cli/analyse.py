@@ -1,4 +1,4 @@
-"""`xdistill analyse`: encoders side by side on a store. Owns options and what is printed; `learn.analyse` does the work."""
+"""`xdistill analyse`: encoders side by side on a store. Owns options and what is printed; `learn.analyse` works."""
 
 from __future__ import annotations
 

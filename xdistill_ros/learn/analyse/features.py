@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xdistill_ros.perception import Preprocess
-
 from .bars import track
-from .rows import Pixels, View
+from .rows import View
 from .subjects import Subject
 
 Features = NDArray[np.float32]
@@ -21,14 +20,14 @@ _LEAST_SPREAD = 0.3  # of a number of the feature, of the 90th percentile of all
 
 
 @torch.inference_mode()
-def features(subject: Subject, pictures: Mapping[View, Pixels]) -> Features:
+def features(subject: Subject, pictures: Mapping[View, NDArray[Any]]) -> Features:
     """(N, n_cam * F) of all rows: each camera's feature, side by side as a policy takes them."""
     count = len(next(iter(pictures.values())))
     made = [np.zeros((count, subject.encoder.feature_dim), np.float32) for _ in subject.views]
     for at in track(range(0, count, _BATCH), f"features of {subject.name}"):
         for feature, view in zip(made, subject.views, strict=True):
-            tensor = Preprocess(view[1]).normalise(pictures[view][at : at + _BATCH])
-            feature[at : at + _BATCH] = subject.encoder(torch.from_numpy(tensor)).numpy()
+            tensor = subject.tensor(view.camera, pictures[view][at : at + _BATCH])
+            feature[at : at + _BATCH] = subject.encoder(tensor).numpy()
     return np.concatenate(made, axis=1)
 
 

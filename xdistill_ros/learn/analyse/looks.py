@@ -26,7 +26,6 @@ from torch import Tensor
 
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.policies import Trained
-from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy import actions as meaning
 
 from .bars import track
@@ -63,8 +62,8 @@ def looks(subject: Subject, typical: Typical, moments: Moments, seed: int) -> Lo
 def _looks(subject: Subject, typical: Typical, moments: Moments, seed: int) -> Looks:
     inputs, features, maps = [], [], []
     with torch.enable_grad(), Tap(subject.encoder) as tap:
-        for camera, spec in subject.preprocess.items():
-            tensor = torch.from_numpy(Preprocess(spec).normalise(moments.images[camera][:, -1])).requires_grad_()
+        for camera in subject.preprocess:
+            tensor = subject.tensor(camera, moments.images[camera][:, -1]).requires_grad_()
             features.append(subject.encoder(tensor))
             inputs.append(tensor)
             maps.append(tap.maps)
@@ -100,8 +99,7 @@ def _older(subject: Subject, moments: Moments) -> list[Tensor]:
     """Features (B, n_cam * F) of each observation step but the newest."""
     return [
         torch.cat([
-            subject.encoder(torch.from_numpy(Preprocess(spec).normalise(moments.images[camera][:, step])))
-            for camera, spec in subject.preprocess.items()
+            subject.encoder(subject.tensor(camera, moments.images[camera][:, step])) for camera in subject.preprocess
         ], dim=1)
         for step in range(moments.widths.shape[1] - 1)
     ]  # fmt: skip

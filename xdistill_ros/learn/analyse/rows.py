@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xdistill_ros.episodes import Control, Store
+from xdistill_ros.episodes import Control, Store, layout
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.rig.poses import pose_from_rotvec
@@ -20,8 +22,14 @@ MOST_ROWS = 2000  # beyond it t-SNE takes minutes and its picture is a blot
 LEAST_ROWS = 12
 
 Pixels = NDArray[np.uint8]
-View = tuple[str, PreprocessSpec]
-"""A camera, and how its image is made small."""
+
+
+class View(NamedTuple):
+    """A camera, and how its image is made small; or its aligned depth instead of it."""
+
+    camera: str
+    spec: PreprocessSpec
+    depth: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,16 +66,28 @@ def choose(store: Store) -> Rows:
     return Rows(index, episode, stamps_s[index] - first[episode], found.labels[index], found.names, found.origin, every)
 
 
-def pictures(store: Store, index: Sequence[int], views: Iterable[View]) -> dict[View, Pixels]:
-    """The images (N, h, w, 3) of rows `index` of `data/`, small as each of `views` has them."""
+def pictures(store: Store, index: Sequence[int], views: Iterable[View]) -> dict[View, NDArray[Any]]:
+    """What rows `index` of `data/` show, small as each of `views` has it: images (N, h, w, 3) uint8, or depths (N, h, w)
+    int16 in millimetres.
+    """
     wanted = list(dict.fromkeys(views))
-    cameras = list(dict.fromkeys(camera for camera, _ in wanted))
-    made: dict[View, list[Pixels]] = {view: [] for view in wanted}
+    arrays = {layout.depth_name(view.camera) if view.depth else view.camera for view in wanted}
+    made: dict[View, list[NDArray[Any]]] = {view: [] for view in wanted}
     for row in track(list(index), "reading pictures"):
-        pixels = {camera: np.asarray(store.data(camera)[row]) for camera in cameras}
+        seen = {name: np.asarray(store.data(name)[row]) for name in arrays}
         for view in wanted:
-            made[view].append(Preprocess(view[1]).geometry(pixels[view[0]]))
+            if view.depth:
+                made[view].append(_small_depth(seen[layout.depth_name(view.camera)], view.spec))
+            else:
+                made[view].append(Preprocess(view.spec).geometry(seen[view.camera]))
     return {view: np.stack(images) for view, images in made.items()}
+
+
+def _small_depth(depth: NDArray[Any], spec: PreprocessSpec) -> NDArray[np.int16]:
+    """The nearest pixels, as training takes them: an average of near and far is nowhere."""
+    size = (spec.resize_width_px, spec.resize_height_px)
+    small = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.minimum(small, np.iinfo(np.int16).max).astype(np.int16)
 
 
 @dataclass(frozen=True)

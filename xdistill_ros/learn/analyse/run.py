@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from xdistill_ros import __version__
 from xdistill_ros.episodes import Store
 from xdistill_ros.episodes.files import write_whole
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.perception import PreprocessSpec
 
 from . import embedding, neighbours, page, rows, seen, subjects
 from .bars import busy, track
@@ -24,7 +24,7 @@ from .features import Features, Typical, features
 from .film import film
 from .pictures import beside, save, scatter, under_heat
 from .results import FILM, FORMAT, PAGE, PICTURES, RESULTS, EncoderResult, Frame, Near, Results
-from .rows import Pixels, Rows, View
+from .rows import Rows, View
 from .seen import Seen
 from .subjects import Subject
 
@@ -60,23 +60,24 @@ def analyse(store_path: Path, paths: Sequence[Path], out: Path, asked: Asked) ->
     shown = _shown(store, chosen, asked)
     compared = subjects.load(paths, store.rig, asked.width_px)
     _claim(out)
-    small = rows.pictures(store, chosen.index.tolist(), [view for one in compared for view in one.views])
+    tiny = _tiny(store)
+    small = rows.pictures(store, chosen.index.tolist(), [*tiny, *(view for one in compared for view in one.views)])
     studied = [_study(one, features(one, small), chosen, asked.seed) for one in compared]
-    reference = _pixels(small, chosen, asked.seed)
+    reference = _pixels([small[view] for view in tiny], list(store.rig.cameras), chosen, asked.seed)
     of_film = _of_episode(store, asked.episode) if asked.video else []
     sample = chosen.index[np.linspace(0, len(chosen.index) - 1, _HAND_ROWS).round().astype(int)].tolist()
     looked_at = [*chosen.index[shown].tolist(), *sample, *of_film]
     watched = seen.see(store, looked_at, compared, [one.typical for one in studied], asked.seed)
-    around = [
-        seen.around_the_hand(store, one, sample) for one in track(watched, "heat around the hand")
-    ]  # fmt: skip
+    around = {
+        one.subject.name: seen.around_the_hand(store, one, sample) for one in track(watched, "heat around the hand")
+    }
     frames = [_frame(store, chosen, at, watched, studied, out) for at in track(shown, "pictures of moments")]
     if of_film:
         film(store, store.episodes[asked.episode], of_film, chosen, watched, out / FILM)
     found = [
-        *(dataclasses.replace(one.result, around_the_hand=hand) for one, hand in zip(studied, around, strict=True)),
+        *(dataclasses.replace(one.result, around_the_hand=around.get(one.result.name, {})) for one in studied),
         reference.result,
-    ]  # fmt: skip
+    ]
     results = Results(
         store=store.path.name, task=str(store.attributes.get("task", "")), episodes=len(np.unique(chosen.episode)),
         rows=len(chosen.index), every=chosen.every, stages=_counts(chosen), stages_from=chosen.origin, seed=asked.seed,
@@ -93,20 +94,25 @@ def analyse(store_path: Path, paths: Sequence[Path], out: Path, asked: Asked) ->
 
 
 def _study(subject: Subject, raw: Features, chosen: Rows, seed: int) -> _Studied:
-    cameras = {camera: "{}x{}".format(*spec.output_size) for camera, spec in subject.views}
+    cameras = {camera: "{}x{}".format(*spec.output_size) for camera, spec in subject.preprocess.items()}
     return _studied(subject.name, str(subject.path), subject.policy is not None, cameras, raw, chosen, seed)
 
 
-def _pixels(small: dict[View, Pixels], chosen: Rows, seed: int) -> _Studied:
-    """What the stages' separation owes to the pictures themselves: the same figures of tiny pictures as features."""
-    views = {camera: images for (camera, _), images in small.items()}
-    side = (_PIXEL_SIDE, _PIXEL_SIDE)
-    raw = np.concatenate([
-        np.stack([cv2.resize(image, side, interpolation=cv2.INTER_AREA) for image in images]).reshape(len(images), -1)
-        for images in views.values()
-    ], axis=1).astype(np.float32)  # fmt: skip
-    inputs = dict.fromkeys(views, f"{_PIXEL_SIDE}x{_PIXEL_SIDE}")
-    return _studied(PIXELS, "the pictures made tiny, no encoder", False, inputs, raw / 255.0, chosen, seed)
+def _tiny(store: Store) -> list[View]:
+    """All cameras, with so few pixels that they can stand for features."""
+    return [
+        View(name, PreprocessSpec(
+            source_width_px=camera.width_px, source_height_px=camera.height_px,
+            resize_width_px=_PIXEL_SIDE, resize_height_px=_PIXEL_SIDE,
+        )) for name, camera in store.rig.cameras.items()
+    ]  # fmt: skip
+
+
+def _pixels(tiny: Sequence[NDArray[np.uint8]], cameras: Sequence[str], chosen: Rows, seed: int) -> _Studied:
+    """What the stages' separation owes to the pictures themselves: the same figures with tiny pictures as features."""
+    raw = np.concatenate([images.reshape(len(images), -1) for images in tiny], axis=1).astype(np.float32) / 255.0
+    inputs = dict.fromkeys(cameras, f"{_PIXEL_SIDE}x{_PIXEL_SIDE}")
+    return _studied(PIXELS, "the pictures made tiny, no encoder", False, inputs, raw, chosen, seed)
 
 
 def _studied(
@@ -165,24 +171,35 @@ def _frame(
     episode, index = int(chosen.episode[at]), int(chosen.index[at])
     row = index - store.episodes[episode].start
     mark = f"{PICTURES}/episode{episode}_row{row}"
-    cameras = list(dict.fromkeys(camera for one in watched for camera in one.subject.preprocess))
+    cameras = list(dict.fromkeys(camera for one in studied for camera in one.result.inputs))
     images = {camera: np.asarray(store.data(camera)[index], np.uint8) for camera in cameras}
     pictures = {camera: f"{mark}_{camera}.jpg" for camera in cameras}
     for camera, name in pictures.items():
         save(out / name, images[camera])
-    heats: dict[str, dict[str, dict[str, str]]] = {}
-    nearest: dict[str, list[Near]] = {}
-    for number, (one, study) in enumerate(zip(watched, studied, strict=True)):
-        drawn: dict[str, dict[str, str]] = {}
-        for kind in seen.KINDS:
-            drawn[kind] = {}
-            for camera, heat in one.heat(index, kind).items():
-                drawn[kind][camera] = f"{mark}_encoder{number}_{kind}_{camera}.jpg"
-                save(out / drawn[kind][camera], under_heat(images[camera], heat))
-        heats[one.subject.name] = drawn
-        found = neighbours.nearest(study.centred, chosen.episode, episode, study.centred[at], _NEAREST)
-        nearest[one.subject.name] = [_near(store, chosen, near, list(one.subject.preprocess), out) for near in found]
+    heats = {
+        one.subject.name: _heats(one, index, images, f"{mark}_encoder{number}", out)
+        for number, one in enumerate(watched)
+    }
+    nearest = {
+        one.result.name: [
+            _near(store, chosen, near, list(one.result.inputs), out)
+            for near in neighbours.nearest(one.centred, chosen.episode, episode, one.centred[at], _NEAREST)
+        ]
+        for one in studied
+    }
     return Frame(episode, row, float(chosen.second[at]), _stage(chosen, at), pictures, heats, nearest)
+
+
+def _heats(
+    one: Seen, index: int, images: Mapping[str, NDArray[np.uint8]], mark: str, out: Path
+) -> dict[str, dict[str, str]]:
+    drawn: dict[str, dict[str, str]] = {}
+    for kind in seen.KINDS:
+        heats = one.heat(index, kind)
+        drawn[kind] = {camera: f"{mark}_{kind}_{camera}.jpg" for camera in heats}
+        for camera, name in drawn[kind].items():
+            save(out / name, under_heat(images[camera], heats[camera]))
+    return drawn
 
 
 def _near(store: Store, chosen: Rows, near: neighbours.Neighbour, cameras: Sequence[str], out: Path) -> Near:

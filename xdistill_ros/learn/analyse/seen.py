@@ -46,14 +46,15 @@ class Seen:
 def see(
     store: Store, rows: Sequence[int], subjects: Sequence[Subject], typical: Sequence[Typical], seed: int
 ) -> list[Seen]:
-    """What each of `subjects` looks at in `rows` of `data/`."""
+    """What each of `subjects` looks at in `rows` of `data/`; nothing of those that take points."""
     wanted = sorted(set(rows))
     places = {row: place for place, row in enumerate(wanted)}
     observed = history(store, wanted)
-    small = pictures(store, observed.flatten().tolist(), [view for one in subjects for view in one.views])
+    looking = [(one, usual) for one, usual in zip(subjects, typical, strict=True) if not one.points]
+    small = pictures(store, observed.flatten().tolist(), [view for one, _ in looking for view in one.views])
     made = []
-    for subject, usual in zip(subjects, typical, strict=True):
-        images = {camera: small[camera, spec] for camera, spec in subject.views}
+    for subject, usual in looking:
+        images = {view.camera: small[view] for view in subject.views}
         made.append(Seen(subject, places, looks(subject, usual, moments(store, wanted, images), seed)))
     return made
 

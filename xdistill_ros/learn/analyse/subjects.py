@@ -6,16 +6,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from xdistill_ros.learn import policies, weights
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.data import points
 from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.networks.pointnet import PointNet
 from xdistill_ros.learn.policies import Trained
-from xdistill_ros.perception import PreprocessSpec
+from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy.manifest import MANIFEST
 from xdistill_ros.rig import Rig
 
-ENCODER_FILE, POLICY_FILE = "encoder.safetensors", "policy.yaml"
+from .rows import View
+
+ENCODER_FILE = "encoder.safetensors"
 
 
 @dataclass(frozen=True)
@@ -25,13 +34,27 @@ class Subject:
     name: str
     path: Path
     encoder: Encoder
+    rig: Rig
     preprocess: Mapping[str, PreprocessSpec]
     policy: Trained | None
 
     @property
-    def views(self) -> list[tuple[str, PreprocessSpec]]:
-        """Cameras, and how their images are made small."""
-        return list(self.preprocess.items())
+    def points(self) -> bool:
+        """Whether it takes points of aligned depth instead of images; heat maps are drawn of images alone."""
+        return isinstance(self.encoder, PointNet)
+
+    @property
+    def views(self) -> list[View]:
+        """What is read for it, in the order of its cameras."""
+        return [View(camera, spec, self.points) for camera, spec in self.preprocess.items()]
+
+    def tensor(self, camera: str, frames: NDArray[Any]) -> Tensor:
+        """The encoder's input (B, 3, h, w) of what `rows.pictures` read (B, ...) from a camera."""
+        spec = self.preprocess[camera]
+        if self.points:
+            place = points.View.of(self.rig, camera, spec.resize_height_px, spec.resize_width_px)
+            return place.points(torch.from_numpy(frames))
+        return torch.from_numpy(Preprocess(spec).normalise(frames))
 
 
 def load(paths: Sequence[Path], rig: Rig, width_px: int) -> list[Subject]:
@@ -39,7 +62,7 @@ def load(paths: Sequence[Path], rig: Rig, width_px: int) -> list[Subject]:
     of all cameras of `rig`, `width_px` wide unless they are built for one size. Raises LearnError.
     """
     return [
-        _policy(name, path, rig) if (path / POLICY_FILE).is_file() else _encoder(name, path, rig, width_px)
+        _policy(name, path, rig) if (path / policies.DOCUMENT).is_file() else _encoder(name, path, rig, width_px)
         for name, path in zip(_names(paths), paths, strict=True)
     ]
 
@@ -64,9 +87,14 @@ def _policy(name: str, path: Path, rig: Rig) -> Subject:
             f"{path}: the policy observes {steps} steps, the store's rig {rig.policy.observation_horizon}; "
             "name a store that was recorded as the policy's was"
         )
-    trained.encoder.eval()
-    trained.head.eval()
-    return Subject(name, path, trained.encoder, trained.preprocess, trained)
+    subject = Subject(name, path, trained.encoder, trained.rig, trained.preprocess, trained)
+    without = [camera for camera in trained.preprocess if subject.points and not rig.cameras[camera].depth]
+    if without:
+        raise LearnError(
+            f"{path}: the policy sees depth, and the store has none of camera {', '.join(without)}; "
+            "name a store that was recorded with depth"
+        )
+    return subject
 
 
 def _encoder(name: str, path: Path, rig: Rig, width_px: int) -> Subject:
@@ -75,10 +103,10 @@ def _encoder(name: str, path: Path, rig: Rig, width_px: int) -> Subject:
     file = path / ENCODER_FILE if path.is_dir() else path
     if not file.is_file():
         raise LearnError(
-            f"{path}: neither a training run (a folder with {POLICY_FILE}) nor an encoder ({ENCODER_FILE}, or a folder "
+            f"{path}: neither a training run (a folder with {policies.DOCUMENT}) nor an encoder ({ENCODER_FILE}, or a folder "
             "with it); `xdistill train` and `xdistill distill` write them"
         )
-    encoder = weights.load(file).eval()
+    encoder = weights.load(file)
     preprocess = {}
     for camera, one in rig.cameras.items():
         height, width = encoder.input.size or (max(8, round(width_px * one.height_px / one.width_px)), width_px)
@@ -86,7 +114,7 @@ def _encoder(name: str, path: Path, rig: Rig, width_px: int) -> Subject:
             source_width_px=one.width_px, source_height_px=one.height_px,
             resize_width_px=width, resize_height_px=height, mean=encoder.input.mean, std=encoder.input.std,
         )  # fmt: skip
-    return Subject(name, path, encoder, preprocess, None)
+    return Subject(name, path, encoder, rig, preprocess, None)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
