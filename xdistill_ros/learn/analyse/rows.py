@@ -67,8 +67,8 @@ def choose(store: Store) -> Rows:
 
 
 def pictures(store: Store, index: Sequence[int], views: Iterable[View]) -> dict[View, NDArray[Any]]:
-    """What rows `index` of `data/` show, small as each of `views` has it: images (N, h, w, 3) uint8, or depths (N, h, w)
-    int16 in millimetres.
+    """What rows `index` of `data/` show, small as each of `views` has it: images (N, h, w, 3) uint8, or depths
+    (N, h, w) int16 in millimetres.
     """
     wanted = list(dict.fromkeys(views))
     arrays = {layout.depth_name(view.camera) if view.depth else view.camera for view in wanted}

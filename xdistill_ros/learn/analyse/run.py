@@ -16,20 +16,17 @@ from xdistill_ros import __version__
 from xdistill_ros.episodes import Store
 from xdistill_ros.episodes.files import write_whole
 from xdistill_ros.learn.errors import LearnError
-from xdistill_ros.perception import PreprocessSpec
 
-from . import embedding, neighbours, page, rows, seen, subjects
-from .bars import busy, track
-from .features import Features, Typical, features
+from . import neighbours, page, rows, seen, subjects
+from .bars import track
 from .film import film
 from .pictures import beside, save, scatter, under_heat
-from .results import FILM, FORMAT, PAGE, PICTURES, RESULTS, EncoderResult, Frame, Near, Results
-from .rows import Rows, View
+from .results import FILM, FORMAT, PAGE, PICTURES, RESULTS, Frame, Near, Results
+from .rows import Rows
 from .seen import Seen
-from .subjects import Subject
+from .study import Studied, of_pixels, study, tiny_views
 
-PIXELS = "pixels"
-_HAND_ROWS, _NEAREST, _THUMB_PX, _PIXEL_SIDE = 60, 6, 96, 16
+_HAND_ROWS, _NEAREST, _THUMB_PX = 60, 6, 96
 
 
 @dataclass(frozen=True)
@@ -43,46 +40,38 @@ class Asked:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class _Studied:
-    """One encoder's features, centred, and its map."""
-
-    result: EncoderResult
-    centred: Features
-    typical: Typical
-    points: NDArray[np.float32]
-
-
 def analyse(store_path: Path, paths: Sequence[Path], out: Path, asked: Asked) -> Results:
     """Compares the encoders in `paths` on a store, and writes the page into `out`. Raises LearnError, StoreError."""
     store = Store(store_path)
     chosen = rows.choose(store)
     shown = _shown(store, chosen, asked)
     compared = subjects.load(paths, store.rig, asked.width_px)
+    if asked.video and all(one.points for one in compared):
+        raise LearnError("no film: it shows heat maps, which are drawn of images, and all these encoders take points")
     _claim(out)
-    tiny = _tiny(store)
-    small = rows.pictures(store, chosen.index.tolist(), [*tiny, *(view for one in compared for view in one.views)])
-    studied = [_study(one, features(one, small), chosen, asked.seed) for one in compared]
-    reference = _pixels([small[view] for view in tiny], list(store.rig.cameras), chosen, asked.seed)
-    of_film = _of_episode(store, asked.episode) if asked.video else []
+    tiny = tiny_views(store.rig)
+    read = rows.pictures(store, chosen.index.tolist(), [*tiny, *(view for one in compared for view in one.views)])
+    studied = [study(one, read, chosen, asked.seed) for one in compared]
+    reference = of_pixels({view: read[view] for view in tiny}, chosen, asked.seed)
+    filmed = store.episodes[asked.episode] if asked.video else None
+    film_rows = range(filmed.start, filmed.stop) if filmed else range(0)
     sample = chosen.index[np.linspace(0, len(chosen.index) - 1, _HAND_ROWS).round().astype(int)].tolist()
-    looked_at = [*chosen.index[shown].tolist(), *sample, *of_film]
+    looked_at = [*chosen.index[shown].tolist(), *sample, *film_rows]
     watched = seen.see(store, looked_at, compared, [one.typical for one in studied], asked.seed)
     around = {
         one.subject.name: seen.around_the_hand(store, one, sample) for one in track(watched, "heat around the hand")
     }
     frames = [_frame(store, chosen, at, watched, studied, out) for at in track(shown, "pictures of moments")]
-    if of_film:
-        film(store, store.episodes[asked.episode], of_film, chosen, watched, out / FILM)
-    found = [
-        *(dataclasses.replace(one.result, around_the_hand=around.get(one.result.name, {})) for one in studied),
-        reference.result,
-    ]
+    if filmed:
+        film(store, filmed, film_rows, chosen, watched, out / FILM)
     results = Results(
         store=store.path.name, task=str(store.attributes.get("task", "")), episodes=len(np.unique(chosen.episode)),
         rows=len(chosen.index), every=chosen.every, stages=_counts(chosen), stages_from=chosen.origin, seed=asked.seed,
-        software=__version__, encoders=found, frames=frames, film=FILM if of_film else None,
-        film_episode=asked.episode if of_film else None,
+        software=__version__, frames=frames, film=FILM if filmed else None, film_episode=filmed and filmed.index,
+        encoders=[
+            *(dataclasses.replace(one.result, around_the_hand=around.get(one.result.name, {})) for one in studied),
+            reference.result,
+        ],
     )  # fmt: skip
     rings = {at: str(number) for number, at in enumerate(shown, start=1)}
     maps = {
@@ -91,45 +80,6 @@ def analyse(store_path: Path, paths: Sequence[Path], out: Path, asked: Asked) ->
     }
     _write(out, results, maps, chosen.names)
     return results
-
-
-def _study(subject: Subject, raw: Features, chosen: Rows, seed: int) -> _Studied:
-    cameras = {camera: "{}x{}".format(*spec.output_size) for camera, spec in subject.preprocess.items()}
-    return _studied(subject.name, str(subject.path), subject.policy is not None, cameras, raw, chosen, seed)
-
-
-def _tiny(store: Store) -> list[View]:
-    """All cameras, with so few pixels that they can stand for features."""
-    return [
-        View(name, PreprocessSpec(
-            source_width_px=camera.width_px, source_height_px=camera.height_px,
-            resize_width_px=_PIXEL_SIDE, resize_height_px=_PIXEL_SIDE,
-        )) for name, camera in store.rig.cameras.items()
-    ]  # fmt: skip
-
-
-def _pixels(tiny: Sequence[NDArray[np.uint8]], cameras: Sequence[str], chosen: Rows, seed: int) -> _Studied:
-    """What the stages' separation owes to the pictures themselves: the same figures with tiny pictures as features."""
-    raw = np.concatenate([images.reshape(len(images), -1) for images in tiny], axis=1).astype(np.float32) / 255.0
-    inputs = dict.fromkeys(cameras, f"{_PIXEL_SIDE}x{_PIXEL_SIDE}")
-    return _studied(PIXELS, "the pictures made tiny, no encoder", False, inputs, raw, chosen, seed)
-
-
-def _studied(
-    name: str, source: str, policy: bool, inputs: dict[str, str], raw: Features, chosen: Rows, seed: int
-) -> _Studied:
-    typical = Typical.of(raw)
-    standard = typical.standardise(raw)
-    with busy(f"t-SNE of {name}"):
-        points = embedding.on_a_map(standard, seed)
-    result = EncoderResult(
-        name=name, source=source, policy=policy, inputs=inputs, feature_dim=raw.shape[1],
-        silhouette_of_map=embedding.silhouette(points, chosen.stage, chosen.episode, seed),
-        silhouette_of_features=embedding.silhouette(standard, chosen.stage, chosen.episode, seed),
-        neighbours_of_same_stage=neighbours.agreement(raw - typical.mean, chosen.episode, chosen.stage),
-        around_the_hand={},
-    )  # fmt: skip
-    return _Studied(result, raw - typical.mean, typical, points)
 
 
 def _shown(store: Store, chosen: Rows, asked: Asked) -> list[int]:
@@ -152,10 +102,6 @@ def _shown(store: Store, chosen: Rows, asked: Asked) -> list[int]:
     return [int(places[np.abs(chosen.index[places] - episode.start - asked.row).argmin()])]
 
 
-def _of_episode(store: Store, episode: int) -> list[int]:
-    return list(range(store.episodes[episode].start, store.episodes[episode].stop))
-
-
 def _counts(chosen: Rows) -> dict[str, int]:
     return {name: int((chosen.stage == number).sum()) for number, name in enumerate(chosen.names)}
 
@@ -165,7 +111,7 @@ def _stage(chosen: Rows, at: int) -> str:
 
 
 def _frame(
-    store: Store, chosen: Rows, at: int, watched: Sequence[Seen], studied: Sequence[_Studied], out: Path
+    store: Store, chosen: Rows, at: int, watched: Sequence[Seen], studied: Sequence[Studied], out: Path
 ) -> Frame:
     """Draws one moment: images, heat, nearest moments."""
     episode, index = int(chosen.episode[at]), int(chosen.index[at])

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdistill_ros.learn import policies, weights
-from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.data import points
+from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import Encoder
 from xdistill_ros.learn.networks.pointnet import PointNet
 from xdistill_ros.learn.policies import Trained
@@ -103,8 +103,8 @@ def _encoder(name: str, path: Path, rig: Rig, width_px: int) -> Subject:
     file = path / ENCODER_FILE if path.is_dir() else path
     if not file.is_file():
         raise LearnError(
-            f"{path}: neither a training run (a folder with {policies.DOCUMENT}) nor an encoder ({ENCODER_FILE}, or a folder "
-            "with it); `xdistill train` and `xdistill distill` write them"
+            f"{path}: neither a training run (a folder with {policies.DOCUMENT}) nor an encoder ({ENCODER_FILE}, or a "
+            "folder with it); `xdistill train` and `xdistill distill` write them"
         )
     encoder = weights.load(file)
     preprocess = {}
