@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xdistill_ros import __version__
 from xdistill_ros.episodes import Store
 from xdistill_ros.episodes.files import write_whole
+from xdistill_ros.learn import runs
 from xdistill_ros.learn.errors import LearnError
 
 from . import neighbours, page, rows, seen, subjects
@@ -25,6 +26,7 @@ from .results import FILM, FORMAT, PAGE, PICTURES, RESULTS, Frame, Near, Results
 from .rows import Rows
 from .seen import Seen
 from .study import Studied, of_pixels, study, tiny_views
+from .subjects import Subject
 
 _HAND_ROWS, _NEAREST, _THUMB_PX = 60, 6, 96
 
@@ -48,7 +50,17 @@ def analyse(store_path: Path, paths: Sequence[Path], out: Path, asked: Asked) ->
     compared = subjects.load(paths, store.rig, asked.width_px)
     if asked.video and all(one.points for one in compared):
         raise LearnError("no film: it shows heat maps, which are drawn of images, and all these encoders take points")
-    _claim(out)
+    _check_free(out)
+    with runs.lock(out):
+        _clear(out)
+        told = {"store": str(store_path), "encoders": [str(path) for path in paths], **dataclasses.asdict(asked)}
+        runs.write_config(out, told)
+        return _compare(store, chosen, shown, compared, out, asked)
+
+
+def _compare(
+    store: Store, chosen: Rows, shown: Sequence[int], compared: Sequence[Subject], out: Path, asked: Asked
+) -> Results:
     tiny = tiny_views(store.rig)
     read = rows.pictures(store, chosen.index.tolist(), [*tiny, *(view for one in compared for view in one.views)])
     studied = [study(one, read, chosen, asked.seed) for one in compared]
@@ -156,19 +168,23 @@ def _near(store: Store, chosen: Rows, near: neighbours.Neighbour, cameras: Seque
     return Near(episode, row, float(chosen.second[near.at]), _stage(chosen, near.at), near.cosine, name)
 
 
-def _claim(out: Path) -> None:
-    """Makes the folder; empties it of an older analysis. Raises LearnError where it holds anything else."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+def _check_free(out: Path) -> None:
+    """Raises LearnError where `out` holds anything else than an analysis."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
         try:
             ours = json.loads((out / RESULTS).read_bytes())["format"] == FORMAT
         except (OSError, ValueError, KeyError, TypeError):
             ours = False
         if not ours:
             raise LearnError(f"{out}: is not empty, and no earlier analysis; name a new folder")
-        shutil.rmtree(out / PICTURES, ignore_errors=True)
-        (out / PAGE).unlink(missing_ok=True)
-        (out / FILM).unlink(missing_ok=True)
-    (out / PICTURES).mkdir(parents=True, exist_ok=True)
+
+
+def _clear(out: Path) -> None:
+    """Removes an earlier analysis; marks the folder as one's that is not finished."""
+    shutil.rmtree(out / PICTURES, ignore_errors=True)
+    (out / PAGE).unlink(missing_ok=True)
+    (out / FILM).unlink(missing_ok=True)
+    (out / PICTURES).mkdir()
     write_whole(out / RESULTS, json.dumps({"format": FORMAT, "unfinished": True}).encode())
 
 
