@@ -82,7 +82,7 @@ def cases(tmp_path_factory, table_rig) -> dict[str, Case]:
 @pytest.mark.parametrize("feature", ["pooled", "projection"])
 def test_the_heat_of_a_running_policy_is_torchs_grad_cam(cases, feature):
     case = cases[feature]
-    shares.write(case.folder)
+    shares.write(case.bundle)
     gaze = Gaze(case.bundle, threads=1, seed=SEED)
     subject = Subject("it", case.folder, case.policy.encoder, case.policy.rig, case.policy.preprocess, case.policy)
     width = len(case.policy.preprocess) * case.policy.encoder.feature_dim
@@ -99,7 +99,7 @@ def test_the_heat_of_a_running_policy_is_torchs_grad_cam(cases, feature):
 
 def test_heat_lies_on_the_image_in_zero_to_one_on_one_scale_for_all_cameras(cases):
     case = cases["pooled"]
-    shares.write(case.folder)
+    shares.write(case.bundle)
     gaze = Gaze(case.bundle, threads=1)
     heats = gaze.heat(case.images, case.observation)
     assert {name: heat.shape for name, heat in heats.items()} == dict.fromkeys(case.images, (480, 640))
@@ -114,12 +114,16 @@ def test_heat_lies_on_the_image_in_zero_to_one_on_one_scale_for_all_cameras(case
 @pytest.mark.parametrize("feature", ["pooled", "projection"])
 def test_what_is_appended_is_small_and_changes_nothing_of_the_bundle(cases, feature):
     case = cases[feature]
-    path = shares.write(case.folder)
+    path = shares.write(case.bundle)
     assert path.stat().st_size < 2000
     assert Bundle.read(case.folder).hash == case.bundle.hash
     parity.check(case.bundle)
     joined = onnx.load_model_from_string(case.bundle.encoder_path.read_bytes() + path.read_bytes())
     assert [output.name for output in joined.graph.output] == ["feature", "shares"]
+
+
+def test_an_export_leaves_the_shares_beside_the_graphs(tmp_path, table_rig):
+    assert (make(tmp_path / "models" / "move_cube", table_rig, "pooled").folder / SHARES_FILE).is_file()
 
 
 def test_a_bundle_without_shares_says_what_to_do(cases):
@@ -148,11 +152,11 @@ def test_a_damaged_file_is_refused(cases):
 def test_an_encoder_whose_feature_is_not_linear_in_its_maps_is_refused_by_name(tmp_path, table_rig):
     folder = write_tiny_bundle(tmp_path / "tiny", table_rig)
     with pytest.raises(LearnError, match="comes out of a Tanh"):
-        shares.write(folder)
+        shares.write(Bundle.read(folder))
 
 
 def test_it_runs_where_torch_and_onnx_are_not_installed(cases):
-    shares.write(cases["pooled"].folder)
+    shares.write(cases["pooled"].bundle)
     script = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'diffusers', 'sklearn'): sys.modules[name] = None\n"

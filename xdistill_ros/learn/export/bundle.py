@@ -27,6 +27,7 @@ from xdistill_ros.policy import bundle as bundles
 from xdistill_ros.policy.manifest import CONDITION_GRAPH, REFERENCE, STEP_FILM, STEP_GRAPH
 from xdistill_ros.policy.parity import pack
 
+from . import shares
 from .graph import Graph
 from .rounding import int8_levels
 
@@ -64,7 +65,9 @@ def export(trained: Trained, example: Example, provenance: Mapping[str, Any], fo
         STEP_FILM: _npy(trained.head.step_table().numpy()),
         REFERENCE: pack(reference(trained, example)),
     }
-    return bundles.write(folder, fields, files, encoder_graph(trained.encoder, height, width))
+    bundles.write(folder, fields, files, encoder_graph(trained.encoder, height, width))
+    shares.offer(bundles.Bundle.read(folder))
+    return folder
 
 
 @torch.inference_mode()

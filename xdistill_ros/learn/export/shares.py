@@ -7,6 +7,7 @@ control path do not change, and a bundle that was exported long ago can be given
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,15 +20,24 @@ from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.gaze import SHARES, SHARES_FILE
 
+log = logging.getLogger(__name__)
 _POOLS = ("GlobalAveragePool", "ReduceMean")
 _ALIKE = ("Flatten", "Identity", "Squeeze", "Reshape")  # what may stand between pool and feature without changing it
 
 
-def write(folder: Path) -> Path:
-    """Gives the bundle in `folder` its `shares.pb`; returns that file. Raises LearnError as `appended` does."""
-    path = folder / SHARES_FILE
-    write_whole(path, appended(Bundle.read(folder).encoder_path.read_bytes()))
+def write(bundle: Bundle) -> Path:
+    """Gives `bundle` its `shares.pb`; returns that file. Raises LearnError as `appended` does."""
+    path = bundle.path / SHARES_FILE
+    write_whole(path, appended(bundle.encoder_path.read_bytes()))
     return path
+
+
+def offer(bundle: Bundle) -> None:
+    """As `write`, where the encoder is one that it can be done for; else says why not."""
+    try:
+        write(bundle)
+    except LearnError as error:
+        log.info("%s: without %s: %s", bundle.path, SHARES_FILE, error)
 
 
 def appended(encoder: bytes) -> bytes:
@@ -72,7 +82,7 @@ def _tail(graph: onnx.GraphProto) -> tuple[onnx.NodeProto, onnx.NodeProto | None
     while node.op_type not in _POOLS:
         if node.op_type == "Gemm" and linear is None:
             linear = node
-        elif node.op_type not in _ALIKE:
+        elif node.op_type not in _ALIKE or node.input[0] not in makers:
             raise LearnError(
                 f"encoder: its feature comes out of a {node.op_type}, not out of the average of its last maps or one "
                 "linear layer of it; where a running policy looks can be shown for a ResNet's pooled feature or its "
