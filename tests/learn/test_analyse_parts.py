@@ -13,7 +13,7 @@ from torch import nn
 from tests.support import stores
 from tests.support.small_policy import small_policy
 from xdistill_ros.episodes import Control, Store
-from xdistill_ros.learn.analyse import embedding, hand, neighbours, rows, stages
+from xdistill_ros.learn.analyse import embedding, hand, neighbours, rows, stages, study
 from xdistill_ros.learn.analyse.features import Typical
 from xdistill_ros.learn.analyse.looks import looks
 from xdistill_ros.learn.analyse.rows import Moments
@@ -264,3 +264,11 @@ def test_a_backbone_can_be_tapped_too():
     with torch.no_grad(), Tap(encoder) as tap:
         encoder(torch.rand(1, 3, 64, 64))
     assert tap.maps.shape == (1, 512, 2, 2)
+
+
+@pytest.mark.parametrize(("spoilt", "said"), [(np.nan, "not finite"), (0.0, "same feature for every moment")])
+def test_features_of_which_nothing_can_be_said_are_refused(monkeypatch, table_rig, spoilt, said):
+    monkeypatch.setattr(study, "features", lambda *_: np.full((20, 4), spoilt, np.float32))
+    subject = Subject("odd", Path(), Reds(), table_rig, {}, None)
+    with pytest.raises(LearnError, match=f"odd: .*{said}"):
+        study.study(subject, {}, None, 0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.rig import Rig
 
@@ -17,6 +18,7 @@ from .bars import busy
 from .features import Features, Typical, features
 from .results import EncoderResult
 from .rows import Rows, View
+from .stages import UNKNOWN
 from .subjects import Subject
 
 PIXELS = "pixels"
@@ -60,6 +62,7 @@ def of_pixels(tiny: Mapping[View, NDArray[Any]], chosen: Rows, seed: int) -> Stu
 def _studied(
     name: str, source: str, policy: bool, inputs: dict[str, str], raw: Features, chosen: Rows, seed: int
 ) -> Studied:
+    _check(name, raw)
     typical = Typical.of(raw)
     standard = typical.standardise(raw)
     with busy(f"t-SNE of {name}"):
@@ -68,7 +71,24 @@ def _studied(
         name=name, source=source, policy=policy, inputs=inputs, feature_dim=raw.shape[1],
         silhouette_of_map=embedding.silhouette(points, chosen.stage, chosen.episode, seed),
         silhouette_of_features=embedding.silhouette(standard, chosen.stage, chosen.episode, seed),
-        neighbours_of_same_stage=neighbours.agreement(raw - typical.mean, chosen.episode, chosen.stage),
+        neighbours_of_same_stage=_agreement(raw - typical.mean, chosen),
         around_the_hand={},
     )  # fmt: skip
     return Studied(result, raw - typical.mean, typical, points)
+
+
+def _check(name: str, raw: Features) -> None:
+    """Raises LearnError for features of which nothing can be said."""
+    if not np.isfinite(raw).all():
+        bad = int((~np.isfinite(raw).all(axis=1)).sum())
+        raise LearnError(f"{name}: its features of {bad} of {len(raw)} moments are not finite; its training diverged")
+    if not raw.std(0).any():
+        raise LearnError(f"{name}: it has the same feature for every moment; its training collapsed")
+
+
+def _agreement(centred: Features, chosen: Rows) -> float | None:
+    """None where there is one stage, with which everything agrees."""
+    known = chosen.stage != UNKNOWN
+    if len(np.unique(chosen.stage[known])) < 2:
+        return None
+    return neighbours.agreement(centred[known], chosen.episode[known], chosen.stage[known])
