@@ -54,32 +54,34 @@ def looks(subject: Subject, typical: Typical, moments: Moments, seed: int) -> Lo
         for at in track(starts, f"where {subject.name} looks")
     ]
     return Looks(
-        *({camera: np.concatenate([getattr(part, kind)[camera] for part in parts]) for camera in subject.preprocess}
-          for kind in ("saliency", "cam"))
-    )  # fmt: skip
+        saliency={camera: np.concatenate([part.saliency[camera] for part in parts]) for camera in subject.preprocess},
+        cam={camera: np.concatenate([part.cam[camera] for part in parts]) for camera in subject.preprocess},
+    )
 
 
 def _looks(subject: Subject, typical: Typical, moments: Moments, seed: int) -> Looks:
     inputs, features, maps = [], [], []
     with torch.enable_grad(), Tap(subject.encoder) as tap:
         for camera in subject.preprocess:
-            tensor = subject.tensor(camera, moments.images[camera][:, -1]).requires_grad_()
-            features.append(subject.encoder(tensor))
-            inputs.append(tensor)
+            inputs.append(subject.tensor(camera, moments.images[camera][:, -1]).requires_grad_())
+            features.append(subject.encoder(inputs[-1]))
             maps.append(tap.maps)
         newest = torch.cat(features, dim=1)
         if subject.policy is None:
-            scalar = 0.5 * ((newest - torch.from_numpy(typical.mean)) / torch.from_numpy(typical.spread)).square().sum()
+            mean, spread = torch.from_numpy(typical.mean), torch.from_numpy(typical.spread)
+            scalar = 0.5 * ((newest - mean) / spread).square().sum()
         else:
             scalar = _plan_length(subject, subject.policy, moments, newest, seed)
         gradients = torch.autograd.grad(scalar, [*inputs, *maps])
-    found: dict[str, tuple[Maps, Maps]] = {}
-    for index, camera in enumerate(subject.preprocess):
-        by_pixel, by_map = gradients[index], tap.spatial(gradients[len(inputs) + index])
-        weights = by_map.mean((2, 3), keepdim=True)
-        cam = (weights * tap.spatial(maps[index].detach())).sum(1).clamp(min=0.0)
-        found[camera] = by_pixel.abs().amax(1).numpy(), cam.numpy()
-    return Looks(*({camera: pair[kind] for camera, pair in found.items()} for kind in (0, 1)))
+    by_pixel, by_map = gradients[: len(inputs)], gradients[len(inputs) :]
+    cams = [
+        (tap.spatial(gradient).mean((2, 3), keepdim=True) * tap.spatial(values.detach())).sum(1).clamp(min=0.0)
+        for gradient, values in zip(by_map, maps, strict=True)
+    ]
+    return Looks(
+        saliency={camera: one.abs().amax(1).numpy() for camera, one in zip(subject.preprocess, by_pixel, strict=True)},
+        cam={camera: one.numpy() for camera, one in zip(subject.preprocess, cams, strict=True)},
+    )
 
 
 def _plan_length(subject: Subject, policy: Trained, moments: Moments, newest: Tensor, seed: int) -> Tensor:
