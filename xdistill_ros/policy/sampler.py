@@ -138,6 +138,10 @@ class Sampler:
         """What each denoising step makes of `noise` (T, A) at network scale, for comparisons step by step."""
         return list(self._denoising(observation, noise, np.zeros(len(noise), dtype=bool), np.zeros_like(noise)))[:-1]
 
+    def plan(self, observation: Observation, noise: Sample) -> Sample:
+        """What `sample` makes of `noise` (T, A), at network scale: each channel's range in training is [-1, 1]."""
+        return self._denoise(observation, noise, np.zeros(len(noise), dtype=bool), np.zeros_like(noise))
+
     def warm_up(self, runs: int = 20) -> Latency:
         """Samples `runs` chunks of a zero observation and measures; leaves the random state as it was."""
         manifest = self._manifest

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.manifest import CONDITION_GRAPH, REFERENCE, STEP_FILM, STEP_GRAPH
 from xdistill_ros.policy.parity import pack
 
-from . import compose, stages
+from . import compose, shares, stages
 from .example import Example
 from .rounding import Precision, deployable, is_residual, round_to_half
 from .traced import traced
@@ -51,9 +51,10 @@ def rounded(trained: Trained, precision: Precision) -> Trained:
     )
 
 
+@contextmanager
 def draft(
     trained: Trained, example: Example, provenance: Mapping[str, Any], folder: Path, precision: Precision
-) -> AbstractContextManager[Bundle]:
+) -> Iterator[Bundle]:
     """A bundle of networks that are rounded to `precision` already; it becomes `folder` when the block ends well."""
     outputs = reference(trained, example)
     largest = max(float(np.abs(values).max()) for name, values in outputs.items() if name.startswith("feature."))
@@ -78,7 +79,10 @@ def draft(
         REFERENCE: pack(outputs),
     }
     width, height = next(iter(trained.preprocess.values())).output_size
-    return bundles.draft(folder, fields, files, encoder_graph(trained.encoder, height, width, precision))
+    encoder = encoder_graph(trained.encoder, height, width, precision)
+    with bundles.draft(folder, fields, files, encoder) as bundle:
+        shares.offer(bundle)
+        yield bundle
 
 
 def reference(trained: Trained, example: Example, seed: int = 0) -> dict[str, NDArray[Any]]:

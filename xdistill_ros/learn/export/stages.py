@@ -16,15 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xdistill_ros.learn.data.view import network_input, uncropped
 from xdistill_ros.learn.errors import LearnError
-from xdistill_ros.learn.networks.encoders import normalise
 from xdistill_ros.learn.policies import Trained
-from xdistill_ros.perception import GraphSession, Preprocess
+from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy import actions as meaning
 from xdistill_ros.policy.bundle import Bundle
-from xdistill_ros.policy.manifest import CONDITION_GRAPH, Manifest
 from xdistill_ros.policy.observation import Observation
-from xdistill_ros.policy.sampler import Sampler
+from xdistill_ros.policy.sampler import GraphDenoiser, Sampler
 
 from .example import Example
 from .rounding import Precision
@@ -134,30 +133,24 @@ def of_bundle(bundle: Bundle, example: Example, noise: Array) -> Trace:
     proprio = meaning.proprioception(manifest.proprio, example.poses, example.widths, example.joints)
     observation = Observation(0, _features(made, example), proprio, example.poses[-1])
     made["condition"] = meaning.condition(observation.features, proprio, manifest.statistics.proprio)
-    made["FiLM"] = _film(bundle, manifest, made["condition"])
-    sampler = Sampler(bundle, seed=0, threads=1, exact=True)
+    graphs = GraphDenoiser(bundle, threads=1, require_provider=None, exact=True)
+    made["FiLM"] = graphs.film(made["condition"][None])[0]
+    sampler = Sampler.of(manifest, graphs, seed=0)
     made |= _steps(sampler.steps(observation, noise))
     made["actions"] = sampler.sample(observation, noise=noise).actions
     return made
 
 
 def _standardised(trained: Trained, camera: str, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """(To, 3, h, w) as training has it: resized once, then scaled and standardised by torch."""
+    """(To, 3, h, w) as training has it: resized once, then cropped, scaled and standardised by torch."""
     spec = trained.preprocess[camera]
-    small = np.stack([Preprocess(spec).geometry(pixels) for pixels in images])
-    mean, std = (torch.tensor(value, dtype=torch.float32) for value in (spec.mean, spec.std))
-    return normalise(torch.from_numpy(small), mean, std).contiguous()
+    small = np.stack([Preprocess(uncropped(spec)).geometry(pixels) for pixels in images])
+    return network_input(torch.from_numpy(small), spec, None, torch.Generator()).contiguous()
 
 
 def _features(made: Trace, example: Example) -> Array:
     """(To, n_cam * F), cameras in the example's order, which is the rig's."""
     return np.concatenate([made[f"feature {camera}"] for camera in example.pixels], axis=1)
-
-
-def _film(bundle: Bundle, manifest: Manifest, condition: Array) -> Array:
-    inputs = {"condition": (1, manifest.condition_dim)}
-    session = GraphSession(bundle.path / CONDITION_GRAPH, inputs, {"film": (1, -1)}, threads=1, exact=True)
-    return session.run(condition=condition[None])[0]
 
 
 @contextmanager
