@@ -24,12 +24,15 @@ from xdistill_ros.episodes import Store
 from xdistill_ros.learn import policies
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.export import compose, publish, stages
+from xdistill_ros.learn.export.bundle import encoder_graph
 from xdistill_ros.learn.export.card import Data
 from xdistill_ros.learn.export.example import imagined, recorded, recorded_by
 from xdistill_ros.learn.export.publish import Published, Story
 from xdistill_ros.learn.export.rounding import Precision
 from xdistill_ros.learn.networks import backbones
 from xdistill_ros.learn.networks.encoders import Encoder, InputSpec
+from xdistill_ros.learn.networks.pointnet import PointNet
+from xdistill_ros.perception import GraphSession
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.rig import Rig
@@ -122,6 +125,19 @@ def test_int8_levels_are_refused_for_an_encoder_without_them(rig: Rig, tmp_path:
         export(rig, tmp_path / "models" / "push", "int8", vit())
 
 
+def test_points_are_exported_as_a_graph_and_refused_as_a_bundle(rig: Rig, tmp_path: Path) -> None:
+    """The graph computes what torch does; but nothing that runs gives an encoder depth."""
+    torch.manual_seed(1)
+    network, points = PointNet(16, (8, 16)).eval(), torch.randn(1, 3, 6, 8)
+    path = tmp_path / "points.onnx"
+    path.write_bytes(encoder_graph(network, 6, 8, "fp32"))
+    session = GraphSession(path, {"image": (1, 3, 6, 8)}, {"feature": (1, 16)}, threads=1)
+    with torch.no_grad():
+        np.testing.assert_allclose(session.run(image=points.numpy()), network(points).numpy(), atol=1e-5)
+    with pytest.raises(LearnError, match="encoder pointnet takes points of aligned depth"):
+        export(rig, tmp_path / "models" / "push", "fp32", network)
+
+
 def test_the_stages_are_named_in_their_order_and_drift_together(rig: Rig, tmp_path: Path) -> None:
     parity = export(rig, tmp_path / "models" / "push", "fp16").parity
     names = [stage.name for stage in parity.stages]
@@ -201,6 +217,13 @@ def test_the_reference_is_the_stores_first_moment(store: Path) -> None:
     assert example.poses.shape == (2, 4, 4)
 
 
+def test_a_policy_of_fewer_cameras_takes_those_of_the_store(store: Path) -> None:
+    rig = Store(store).rig
+    assert list(recorded_by(store, rig.model_copy(update={"cameras": {"wrist": rig.cameras["wrist"]}})).pixels) == [
+        "wrist"
+    ]
+
+
 def test_a_store_of_another_rig_is_refused(tmp_path: Path, rig: Rig) -> None:
     other = stores.write_store(tmp_path / "other.zarr", 1, stores.tiny_rig(rate_hz=5.0), rows=4)
     with pytest.raises(
@@ -243,14 +266,18 @@ def result(success: bool) -> Any:
 def test_a_runs_policy_is_exported_by_the_command(store: Path, tmp_path: Path) -> None:
     opened = Store(store)
     run, out = tmp_path / "run", tmp_path / "models" / "push"
-    policies.save(unrounded_policy(opened.rig), run, {"seed": 4})
-    (run / "config.yaml").write_text(json.dumps({"store": str(store), "encoder": "xdistill"}))
-    ended = CliRunner().invoke(app, ["export", str(run), "--out", str(out), "--precision", "fp32"])
+    policies.save(unrounded_policy(opened.rig), run / "best", {"seed": 4, "store": str(store), "encoder": "xdistill"})
+    (run / "config.yaml").write_text(json.dumps({"store": str(store), "epochs": 77}))
+    ended = CliRunner().invoke(app, ["export", str(run / "best"), "--out", str(out), "--precision", "fp32"])
     assert ended.exit_code == 0, ended.output
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "epochs: 77" in card
+    assert "| encoder | xdistill |" in card
+    assert str(store.parent) not in card + (out / "bundle.yaml").read_text()  # nobody else has this computer's folders
     assert "actions differ by" in ended.stdout
     assert "no TensorRT engines: this ONNX Runtime offers" in ended.stdout
     assert load_bundle(out, opened.rig).manifest.provenance["seed"] == 4
-    again = CliRunner().invoke(app, ["export", str(run), "--out", str(out)])
+    again = CliRunner().invoke(app, ["export", str(run / "best"), "--out", str(out)])
     assert (again.exit_code, "exists; name another folder" in again.stderr) == (2, True)
 
 
@@ -269,8 +296,7 @@ def test_a_command_that_cannot_be_carried_out_is_answered_in_a_sentence(
     rig: Rig, tmp_path: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    policies.save(unrounded_policy(rig), Path("RUN"), {})
-    Path("RUN/config.yaml").write_text("store: gone.zarr\n")
+    policies.save(unrounded_policy(rig), Path("RUN"), {"store": "gone.zarr"})
     Path("BUNDLE").mkdir()
     Path("BUNDLE/bundle.yaml").touch()
     ended = CliRunner().invoke(app, ["export", *words])

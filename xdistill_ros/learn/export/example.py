@@ -29,11 +29,14 @@ class Example:
     joints: NDArray[np.float64]
 
 
-def recorded(store: Store) -> Example:
-    """The first moments of the store's first episode. Raises StoreError for a store without one."""
+def recorded(store: Store, rig: Rig | None = None) -> Example:
+    """The first moments of the store's first episode, as `rig` sees them, which may have fewer cameras than the store's.
+
+    Raises StoreError for a store without an episode.
+    """
     if not store.episodes:
         raise StoreError(f"{store.path}: has no episode to take a reference observation from")
-    rig, episode, forward = store.rig, store.episodes[0], forward_of(store)
+    rig, episode, forward = rig or store.rig, store.episodes[0], forward_of(store)
     rows = slice(episode.start, episode.start + rig.policy.observation_horizon)
     joints = np.asarray(store.data("robot_joint")[rows], float)
     return Example(
@@ -45,13 +48,14 @@ def recorded(store: Store) -> Example:
 
 
 def recorded_by(path: Path, rig: Rig) -> Example:
-    """The first moments of the store at `path`, which `rig` recorded. Raises LearnError for one of another rig."""
+    """The first moments of the store at `path`, which `rig` recorded, perhaps with more cameras. Raises LearnError."""
     store = Store(path)
-    found = differences(rig, store.rig)
+    cameras = {name: camera for name, camera in store.rig.cameras.items() if name in rig.cameras}
+    found = differences(rig, store.rig.model_copy(update={"cameras": cameras}))
     if found:
         lines = "\n".join(f"  {one.field}: {one.wanted} in the policy, {one.found} in the store" for one in found)
         raise LearnError(f"{path} was recorded with another rig than the policy's; name its own store:\n{lines}")
-    return recorded(store)
+    return recorded(store, rig)
 
 
 def imagined(rig: Rig, seed: int = 0) -> Example:

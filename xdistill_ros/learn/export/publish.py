@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks.pointnet import PointNet
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.policy import parity as reference
 from xdistill_ros.policy.manifest import CARD
@@ -53,6 +54,11 @@ def publish(
 
     A folder that is there is replaced only when `replace` says so.
     """
+    if isinstance(trained.encoder, PointNet):
+        raise LearnError(
+            "encoder pointnet takes points of aligned depth, and the running graph gives encoders colours alone; a "
+            "policy of it is trained and compared, not exported"
+        )
     if folder.exists() and not replace:
         raise LearnError(f"{folder}: exists; name another folder with --out, or take that one away first")
     stored = rounded(trained, precision)

@@ -12,7 +12,7 @@ import yaml
 from xdistill_ros import __version__
 from xdistill_ros import rig as rigs
 from xdistill_ros.episodes import Store
-from xdistill_ros.learn import policies
+from xdistill_ros.learn import policies, runs
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.trials import TrialResult
@@ -42,18 +42,19 @@ class Found:
 
 
 def of_run(run: Path, store: Path | None) -> Found:
-    """The policy in a run's folder. Raises LearnError."""
-    trained = policies.load(run)
-    config = _yaml(run / "config.yaml")
-    chosen = store or _store_of(config, run)
-    example, data, remarks = _observation(chosen, trained)
+    """The policy in a run's folder, or in its `best`. Raises LearnError."""
+    trained, told = policies.load(run), policies.provenance(run)
+    place = store or _store_of(run, told)
+    example, data, remarks = _observation(place, trained)
+    config = next((folder / runs.CONFIG for folder in (run, run.parent) if (folder / runs.CONFIG).is_file()), None)
+    named = {"store": place.name} if place else {}
     return Found(
         trained=trained,
         example=example,
-        provenance={**policies.provenance(run), "run": run.resolve().name, **_software(f"xdistill export {run.name}")},
-        encoder=str(config.get("encoder", "")),
+        provenance={**told, **named, "run": run.resolve().name, **_software(f"xdistill export {run.name}")},
+        encoder=str(told.get("encoder", "")),
         data=data,
-        training=config,
+        training={**_yaml(config), **named} if config else {},
         remarks=remarks,
     )
 
@@ -84,12 +85,11 @@ def _observation(store: Path | None, trained: Trained) -> tuple[Example, Data | 
     return recorded_by(store, trained.rig), Data.of(Store(store)), ()
 
 
-def _store_of(config: Mapping[str, Any], run: Path) -> Path | None:
-    """The run's own store, if it is still where it was."""
-    told = config.get("store")
-    if not told:
+def _store_of(run: Path, told: Mapping[str, Any]) -> Path | None:
+    """The store that the policy was trained on, if it says so."""
+    if "store" not in told:
         return None
-    store = Path(str(told))
+    store = Path(str(told["store"]))
     if not store.exists():
         raise LearnError(f"{run}: its episode store {store} is not there any more; name it with --store")
     return store
@@ -104,8 +104,6 @@ def _software(command: str) -> dict[str, Any]:
 def _yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LearnError(f"{path}: cannot be read ({error.strerror}); name a folder of `xdistill train`") from error
-    except yaml.YAMLError as error:
-        raise LearnError(f"{path}: is no YAML ({error})") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise LearnError(f"{path}: cannot be read ({error}); it belongs to the run") from error
     return document if isinstance(document, dict) else {}
