@@ -85,6 +85,13 @@ def test_what_was_commanded_is_the_recordings_as_far_as_it_goes(store: Store, bu
     assert np.isnan(done.errors["position, mm"][-1, 1:]).all()
 
 
+def test_a_policy_of_one_camera_is_replayed_on_a_store_of_two(store: Store, tmp_path: Path) -> None:
+    one = store.rig.model_copy(update={"cameras": {"wrist": store.rig.cameras["wrist"]}})
+    folder = write_tiny_bundle(tmp_path / "models" / "wrist", one)
+    assert len(replay(store, store.episodes[0], Bundle.read(folder), nothing).observed_ns) == ROWS - 1
+    assert run(store.path, 0, "--bundle", folder, "--out", tmp_path / "one.png").exit_code == 0
+
+
 def test_the_same_seed_gives_the_same_replay_and_another_one_another(store: Store, bundle: Bundle) -> None:
     one, same, other = (replay(store, store.episodes[0], bundle, nothing, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.proposed, same.proposed)

@@ -27,12 +27,14 @@ def replay(
 
     with sentences("episodes", BundleError, GraphError):
         from xdistill_ros.episodes.replay import replay as run
+        from xdistill_ros.episodes.replay import rig_for
         from xdistill_ros.episodes.replay_plots import plot
+        from xdistill_ros.policy.bundle import Bundle
         from xdistill_ros.policy.loading import load_bundle
 
         opened = open_store(store)
         chosen = episode_of(opened, episode)
-        loaded = load_bundle(bundle, opened.rig)
+        loaded = load_bundle(bundle, rig_for(Bundle.read(bundle).manifest.rig, opened))
         with progress("replaying", chosen.stop - chosen.start) as advance:
             done = run(opened, chosen, loaded, advance, seed)
         path = out or Path(f"{store.stem}-{episode}-{bundle.name}.png")

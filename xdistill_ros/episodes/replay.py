@@ -71,11 +71,11 @@ class Replay:
 def replay(store: Store, episode: Episode, bundle: Bundle, advance: Callable[[], None], seed: int = 0) -> Replay:
     """Samples a chunk at every row of `episode` that has an observation; `advance` is called after each row.
 
-    The bundle must fit the store's rig (`policy.loading.load_bundle`). Raises StoreError where there is no observation.
+    The bundle must fit `rig_for` it (`policy.loading.load_bundle`). Raises StoreError where there is no observation.
     """
-    rig, manifest = store.rig, bundle.manifest
-    grid, space = Grid.of(rig), rig.policy.action_space
-    rows = _Rows(store, episode, bundle, grid)
+    manifest = bundle.manifest
+    rig = rig_for(manifest.rig, store)
+    rows, space = _Rows(store, episode, bundle, Grid.of(rig)), rig.policy.action_space
     sampler, forward = Sampler(bundle, seed, threads=1), forward_of(store)
     recorded, chunks, refused = _recorded(store, episode), list[Chunk](), Counter[str]()
     for stamp_ns in recorded.times_ns.tolist():
@@ -105,15 +105,21 @@ def replay(store: Store, episode: Episode, bundle: Bundle, advance: Callable[[],
     )
 
 
+def rig_for(trained: Rig, store: Store) -> Rig:
+    """The store's rig with the cameras of `trained` alone: a policy may see fewer than were recorded."""
+    cameras = {name: camera for name, camera in store.rig.cameras.items() if name in trained.cameras}
+    return store.rig.model_copy(update={"cameras": cameras})
+
+
 class _Rows:
     """The episode's streams, aligned on demand; an image is encoded once, when a row needs it."""
 
     def __init__(self, store: Store, episode: Episode, bundle: Bundle, grid: Grid) -> None:
         self._store, self._episode, self._grid = store, episode, grid
-        self._images = {name: _images(store, episode, name) for name in store.rig.cameras}
+        self._images = {name: _images(store, episode, name) for name in grid.camera_period_ns}
         self._states = _states(store, episode)
         self._preprocess = {name: Preprocess(spec) for name, spec in bundle.manifest.preprocess.items()}
-        self._encoders = {name: bundle.encoder(name, threads=1) for name in store.rig.cameras}
+        self._encoders = {name: bundle.encoder(name, threads=1) for name in grid.camera_period_ns}
         self._features: dict[tuple[str, int], Feature] = {}
 
     def at(self, stamp_ns: int) -> list[Row[Feature]] | Refusal:

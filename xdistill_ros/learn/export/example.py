@@ -30,7 +30,7 @@ class Example:
 
 
 def recorded(store: Store, rig: Rig | None = None) -> Example:
-    """The first moments of the store's first episode, as `rig` sees them, which may have fewer cameras than the store's.
+    """The first moments of the store's first episode; of the cameras of `rig`, if it has fewer than the store's.
 
     Raises StoreError for a store without an episode.
     """
