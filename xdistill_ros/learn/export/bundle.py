@@ -28,6 +28,7 @@ from xdistill_ros.policy.parity import pack
 
 from . import compose, shares, stages
 from .example import Example
+from .graph import OPSET
 from .rounding import Precision, deployable, is_residual, round_to_half
 from .traced import traced
 
@@ -62,7 +63,7 @@ def draft(
         "name": f"{trained.rig.name}_{trained.task}",
         "task": trained.task,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "provenance": _plain(provenance),
+        "provenance": {**_plain(provenance), "precision": precision, "onnx_opset": OPSET},
         "rig": trained.rig,
         "preprocess": dict(trained.preprocess),
         "encoder": {"feature_dim": trained.encoder.feature_dim},

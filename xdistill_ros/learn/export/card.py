@@ -16,7 +16,6 @@ from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.manifest import CONDITION_GRAPH, STEP_GRAPH, Manifest
 from xdistill_ros.trials import TrialResult, rates
 
-from .graph import OPSET
 from .stages import Parity
 
 
@@ -155,7 +154,7 @@ def _networks(bundle: Bundle, networks: Networks, parity: Parity) -> str:
         ("sampling", f"DDIM, {schedule.inference_steps} of {schedule.num_train_timesteps} steps, "
                      f"prediction of {schedule.prediction_type}"),
         ("weights stored as", parity.precision),
-        ("ONNX opset", str(OPSET)),
+        ("ONNX opset", str(manifest.provenance["onnx_opset"])),
     ]  # fmt: skip
     return f"## Networks\n\n{_table(('', ''), rows)}\n"
 
