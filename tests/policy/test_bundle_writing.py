@@ -114,22 +114,23 @@ def test_a_past_action_is_denoised_and_not_proposed(both):
     np.testing.assert_array_equal(past.actions, plain.actions[1:])
 
 
+@pytest.fixture(scope="module")
+def sampler(tmp_path_factory) -> Sampler:
+    folder = write_tiny_bundle(tmp_path_factory.mktemp("past") / "m" / "b", sim_table(), past_actions=1)
+    return Sampler(Bundle.read(folder), 0, threads=1)
+
+
 @settings(max_examples=20, deadline=None)
 @given(first=st.integers(-3, 3), length=st.integers(2, 6))
-def test_what_is_committed_is_held_at_its_own_time(first, length):
+def test_what_is_committed_is_held_at_its_own_time(sampler, first, length):
     """Also what was executed before the observation, which the past action then is."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as made:
-        folder = write_tiny_bundle(Path(made) / "m" / "b", sim_table(), past_actions=1)
-        sampler = Sampler(Bundle.read(folder), 0, threads=1)
-        times = STAMP + PERIOD_NS * np.arange(first, first + length)
-        actions = np.tile(np.append(act.pose_to_9d(np.eye(4)), 0.04), (length, 1))
-        actions[:, 0] = 0.01 * np.arange(length)
-        chunk = sampler.sample(observation(), committed=Chunk(STAMP, times, actions))
-        for time_ns, action in zip(times, actions, strict=True):
-            if time_ns >= STAMP:
-                np.testing.assert_allclose(chunk.actions[(time_ns - STAMP) // PERIOD_NS], action, atol=1e-6)
+    times = STAMP + PERIOD_NS * np.arange(first, first + length)
+    actions = np.tile(np.append(act.pose_to_9d(np.eye(4)), 0.04), (length, 1))
+    actions[:, 0] = 0.01 * np.arange(length)
+    chunk = sampler.sample(observation(), committed=Chunk(STAMP, times, actions))
+    for time_ns, action in zip(times, actions, strict=True):
+        if time_ns >= STAMP:
+            np.testing.assert_allclose(chunk.actions[(time_ns - STAMP) // PERIOD_NS], action, atol=1e-6)
 
 
 def test_a_past_action_leaves_less_time_to_sample():
