@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from tests.support import stores
 from tests.support.bundles import cache_home
-from tests.support.torch_policy import unrounded_policy
+from tests.support.torch_policy import random_policy, unrounded_policy
 from xdistill_ros.cli.main import app
 from xdistill_ros.episodes import Store
 from xdistill_ros.learn import policies
@@ -60,7 +60,9 @@ def vit() -> Small:
 
 
 def convnext() -> Small:
-    return Small(backbones.vision_transformer("convnext_atto", depths=(1, 1, 1), dims=(8, 16, 32)), 32)
+    return Small(
+        backbones.vision_transformer("convnext_atto", depths=(1,) * 4, dims=(8, 16, 32, 64), output_stride=8), 64
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +97,21 @@ def test_fp32_is_the_policy_to_the_last_digits_that_matter(rig: Rig, tmp_path: P
     assert stored(Bundle.read(done.folder).encoder_path) == {"FLOAT"}
 
 
-@pytest.mark.parametrize(("precision", "types"), [("fp16", {"FLOAT16"}), ("int8", {"INT8", "FLOAT16"})])
-def test_fewer_bits_cost_less_than_a_hundredth_of_the_range(
-    rig: Rig, tmp_path: Path, precision: Precision, types: set[str]
-) -> None:
-    done = export(rig, tmp_path / "models" / "push", precision)
+def test_two_bytes_a_number_cost_less_than_a_hundredth_of_the_range(rig: Rig, tmp_path: Path) -> None:
+    done = export(rig, tmp_path / "models" / "push", "fp16")
     bundle = load_bundle(done.folder, rig)
     assert 1e-7 < done.parity.action_share < 1e-2
+    assert stored(done.folder / "step.onnx") == stored(bundle.encoder_path) == {"FLOAT16"}
+
+
+def test_int8_levels_cost_nothing_once_the_head_was_trained_on_them(rig: Rig, tmp_path: Path) -> None:
+    done = publish.publish(random_policy(rig), imagined(rig), tmp_path / "models" / "push", "int8", STORY)
+    bundle = load_bundle(done.folder, rig)
+    assert done.parity.action_share < 1e-5
     assert stored(done.folder / "step.onnx") == {"FLOAT16"}
-    assert stored(bundle.encoder_path) == types
+    assert stored(bundle.encoder_path) == {"INT8", "FLOAT16"}
+    with pytest.raises(LearnError, match="train the head on the rounded encoder's features"):
+        export(rig, tmp_path / "models" / "unpolished", "int8")
 
 
 @pytest.mark.parametrize("make", [vit, convnext])
@@ -181,8 +189,7 @@ def test_above_the_limit_it_is_refused_with_both_numbers(
     rig: Rig, tmp_path: Path, precision: Precision, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rounded networks agree with the bundle, the ones that were trained do not."""
-    trained = unrounded_policy(rig)
-    other = unrounded_policy(rig)
+    trained, other = unrounded_policy(rig), unrounded_policy(rig)
     with torch.no_grad():
         other.head.unet.out.weight *= 1.2
     monkeypatch.setattr(publish, "compare", lambda _, *rest: stages.compare(other, *rest))
@@ -287,7 +294,7 @@ def test_a_runs_policy_is_exported_by_the_command(store: Path, tmp_path: Path) -
         (["RUN"], "name the bundle's folder: --out models/NAME"),
         (["RUN", "--out", "OUT", "--task", "x"], "--rig, --task and --steps are for --from lerobot"),
         (["NOTHING", "--out", "OUT"], "policy.yaml: cannot be read"),
-        (["RUN", "--out", "OUT", "--results", "NOTHING"], "NOTHING"),
+        (["RUN", "--out", "OUT", "--results", "NOTHING"], "NOTHING: no results of trials there"),
         (["RUN", "--out", "OUT"], "its episode store .* is not there any more; name it with --store"),
         (["BUNDLE", "--out", "OUT"], "is a bundle already"),
     ],

@@ -71,6 +71,8 @@ def _publish(
     from xdistill_ros.learn.export import sources
     from xdistill_ros.learn.export.publish import publish
 
+    if results and not results.is_file():
+        raise LearnError(f"{results}: no results of trials there; `xdistill up demo` writes such a file")
     measured = trials.read(results) if results else []
     if come_from == "lerobot":
         if rig is None or not task:
