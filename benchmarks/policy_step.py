@@ -134,9 +134,10 @@ def export(path: Path, threads: int) -> dict[str, float]:
 
     from xdistill_ros import rig as rigs
     from xdistill_ros.learn.data.windows import Statistics
-    from xdistill_ros.learn.export.bundle import Example, Trained
     from xdistill_ros.learn.export.bundle import export as write
+    from xdistill_ros.learn.export.example import Example
     from xdistill_ros.learn.export.rounding import deployable, round_to_half
+    from xdistill_ros.learn.policies import Trained
     from xdistill_ros.learn.table.recipe import Recipe
     from xdistill_ros.policy.actions import ChannelRange, proprio_channels
 
@@ -163,10 +164,10 @@ def export(path: Path, threads: int) -> dict[str, float]:
 
 
 def _sized(recipe: Any, rig: Any, proprio: int) -> tuple[Any, Any]:
-    from xdistill_ros.learn.networks.encoders import Encoder
+    from xdistill_ros.learn.networks.encoders import Student
     from xdistill_ros.learn.networks.head import Head
 
-    encoder = Encoder(teacher_dim=TEACHER_DIM, feature=recipe.feature).eval()
+    encoder = Student(teacher_dim=TEACHER_DIM, feature=recipe.feature).eval()
     condition = rig.policy.observation_horizon * (len(rig.cameras) * encoder.feature_dim + proprio)
     unet, schedule = recipe.head.unet, recipe.head.schedule
     return encoder, Head(condition, rig.policy.prediction_horizon, len(rig.channels), unet, schedule).eval()

@@ -15,6 +15,7 @@ from xdistill_ros.arm import Kinematics
 from xdistill_ros.episodes import Control, Store, StoreError
 from xdistill_ros.learn.data.recording import Recording, demonstrated
 from xdistill_ros.learn.data.windows import windows
+from xdistill_ros.learn.export.example import recorded
 from xdistill_ros.learn.table import collect
 from xdistill_ros.learn.table.recipe import Demonstrations
 from xdistill_ros.perception import PreprocessSpec
@@ -91,7 +92,7 @@ def test_what_was_recorded_becomes_windows(tmp_path: Path) -> None:
 
 def test_the_reference_observation_is_what_was_recorded_first(tmp_path: Path) -> None:
     store = Store(write_store(tmp_path / "s.zarr", 1))
-    example = collect.example(store)
+    example = recorded(store)
     steps = store.rig.policy.observation_horizon
     for step in range(steps):
         np.testing.assert_array_equal(example.pixels["wrist"][step], store.data("wrist")[step])

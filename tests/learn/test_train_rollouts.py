@@ -16,7 +16,8 @@ from tests.support.torch_policy import random_policy
 from tests.support.training import lines, save_student, tiny
 from xdistill_ros import rig as rigs
 from xdistill_ros.learn import policies
-from xdistill_ros.learn.export.bundle import Example, export
+from xdistill_ros.learn.export.bundle import export
+from xdistill_ros.learn.export.example import Example
 from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.learn.training import rollouts

@@ -14,7 +14,8 @@ import torch
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.data.frames import Frames, cache_features
 from xdistill_ros.learn.data.windows import windows
-from xdistill_ros.learn.export.bundle import Example, export
+from xdistill_ros.learn.export.bundle import export
+from xdistill_ros.learn.export.example import Example
 from xdistill_ros.learn.export.graph import Graph
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
 from xdistill_ros.learn.networks.encoders import Student

@@ -16,7 +16,9 @@ from trajectory_msgs.msg import JointTrajectory
 from tests.support.graph import Probe, stack
 from tests.support.torch_policy import blocks, random_policy
 from xdistill_ros.arm.kinematics import Kinematics
-from xdistill_ros.learn.export.bundle import Example, Trained, export, reference
+from xdistill_ros.learn.export.bundle import export, reference
+from xdistill_ros.learn.export.example import Example
+from xdistill_ros.learn.policies import Trained
 from xdistill_ros.nodes import messages
 from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy.bundle import Bundle

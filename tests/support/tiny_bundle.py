@@ -149,7 +149,7 @@ def reference(networks: TinyNetworks, rig: Rig, fields: dict[str, Any]) -> dict[
     for step, row in enumerate(networks.step_film):
         sample = ddim.denoise(sample, networks.prediction(sample[None], film + row)[0], step)
     statistics = ChannelRange.model_validate(fields["statistics"]["action"])
-    actions = from_network(rig.policy.action_space, statistics, sample, pose)
+    actions = from_network(rig.policy.action_space, statistics, sample, pose)[fields.get("past_actions", 0) :]
     return arrays | {
         "features": features, "proprio": proprio, "tcp_pose": pose, "noise": noise, "actions": actions,
     }  # fmt: skip

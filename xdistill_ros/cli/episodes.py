@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from xdistill_ros.cli.shown import print_wide, progress, sentences
 
 if TYPE_CHECKING:
     from xdistill_ros.episodes import Episode, Store
@@ -19,46 +18,6 @@ app = typer.Typer(no_args_is_help=True, help="List, check, mend, edit, export an
 StorePath = Annotated[Path, typer.Argument(help="Folder of the episode store.", show_default=False)]
 Index = Annotated[int, typer.Argument(min=0, help="Episode, counted from 0.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write.", show_default=False)]
-_PIPED_WIDTH = 140  # columns of a table that goes to a file or another program
-INSTALL = "pip install 'xdistill_ros[episodes]'"
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """What cannot be done is said in a sentence, with exit code 2."""
-    from xdistill_ros.episodes import DiskFullError, StoreError
-    from xdistill_ros.rig import RigError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error}. It comes with: {INSTALL}", err=True)
-        raise typer.Exit(2) from error
-    except (StoreError, DiskFullError, RigError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"{error.filename or 'disk'}: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar for long work; what it gives is called after each step."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)
 
 
 def _table(*columns: str) -> Any:
@@ -71,13 +30,15 @@ def _table(*columns: str) -> Any:
     return table
 
 
-def _open(path: Path) -> Store:
+def open_store(path: Path) -> Store:
+    """The store at `path`. Raises StoreError."""
     from xdistill_ros.episodes import Store
 
     return Store(path)
 
 
-def _episode(store: Store, index: int) -> Episode:
+def episode_of(store: Store, index: int) -> Episode:
+    """Its episode `index`. Raises StoreError."""
     from xdistill_ros.episodes import StoreError
 
     if index >= len(store.episodes):
@@ -99,8 +60,8 @@ def _judged(success: bool | None) -> str:
 @app.command("list")
 def list_(path: StorePath) -> None:
     """One line for each episode."""
-    with _sentences():
-        store = _open(path)
+    with sentences("episodes"):
+        store = open_store(path)
     table = _table("episode", "task", "operator", "seconds", "rows", "gaps", "dropped", "outcome", "ended by")
     for one in store.episodes:
         about = one.about
@@ -110,7 +71,7 @@ def list_(path: StorePath) -> None:
             f"{about.duration_s:.1f}", str(one.stop - one.start), str(about.gaps), str(dropped),
             _judged(about.success), _plain(about.ended_by),
         )  # fmt: skip
-    _print(table)
+    print_wide(table)
     seconds = sum(one.about.duration_s for one in store.episodes)
     typer.echo(
         f"{len(store.episodes)} episodes, {sum(one.stop - one.start for one in store.episodes)} rows, {seconds:.0f} s"
@@ -122,9 +83,9 @@ def show(
     path: StorePath, episode: Annotated[int | None, typer.Argument(min=0, help="Also this episode.")] = None
 ) -> None:
     """What a store, or one of its episodes, consists of."""
-    with _sentences():
-        store = _open(path)
-        chosen = None if episode is None else _episode(store, episode)
+    with sentences("episodes"):
+        store = open_store(path)
+        chosen = None if episode is None else episode_of(store, episode)
         arrays = [(column, store.data(column.name)) for column in _columns(store)]
     table = _table("array", "rows and shape", "type", "codec")
     for column, array in arrays:
@@ -134,7 +95,7 @@ def show(
     typer.echo(f"task {about['task']}; rig {rig.name}, {rig.arm.model}, {rig.policy.rate_hz:g} rows a second")
     for done in about.get("realigned", []):
         typer.echo(f"realigned {done['at']}: {done['added_s']} s added")
-    _print(table)
+    print_wide(table)
     if chosen is not None:
         typer.echo(f"\nepisode {chosen.index}: rows {chosen.start} to {chosen.stop}")
         typer.echo(chosen.about.model_dump_json(indent=2))
@@ -157,12 +118,12 @@ def _columns(store: Store) -> Any:
 @app.command()
 def verify(path: StorePath) -> None:
     """Check files, stamps, rates, gaps, images and actions; a verdict for each episode. Ends 1 if any is bad."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros.episodes.findings import Severity
         from xdistill_ros.episodes.verify import verify as examine
 
-        store = _open(path)
-        with _progress("checking", len(store.episodes)) as advance:
+        store = open_store(path)
+        with progress("checking", len(store.episodes)) as advance:
             found = examine(store, advance)
     _print_verdicts(store, found)
     raise typer.Exit(1 if any(one.severity is Severity.ERROR for one in found) else 0)
@@ -184,7 +145,7 @@ def _print_verdicts(store: Store, found: list[Finding]) -> None:
         own = [_words(one) for one in found if one.episode == episode.index]
         for line, words in enumerate(own or [()]):
             table.add_row(*((str(episode.index), label) if line == 0 else ("", "")), *words)
-    _print(table)
+    print_wide(table)
     typer.echo(", ".join(f"{count} {judged.value}" for judged, count in counts.items()))
 
 
@@ -195,11 +156,11 @@ def _words(finding: Finding) -> tuple[Any, ...]:
 @app.command()
 def repair(path: StorePath) -> None:
     """Cut a store to its committed episodes, after a crash; what is cut is kept beside it."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros.episodes.rebuild import repaired
 
         said = repaired(path)
-    typer.echo(said or f"{path}: nothing to repair; its {len(_open(path).episodes)} episodes are whole")
+    typer.echo(said or f"{path}: nothing to repair; its {len(open_store(path).episodes)} episodes are whole")
 
 
 @app.command()
@@ -211,13 +172,13 @@ def realign(
     ],
 ) -> None:
     """Make the rows again from the raw streams, after a latency was measured anew."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros.episodes.kinematics import forward_of
         from xdistill_ros.episodes.realign import realign as align
         from xdistill_ros.episodes.rebuild import arrays_of
 
-        store = _open(path)
-        with _progress("aligning", len(store.episodes) + arrays_of(store)) as advance:
+        store = open_store(path)
+        with progress("aligning", len(store.episodes) + arrays_of(store)) as advance:
             done = align(path, _shifts(shift), forward_of(store), advance)
     lost = done.rows_before - done.rows
     typer.echo(f"{path}: {done.rows} rows aligned again, {lost} lost because a stream has nothing for them")
@@ -239,23 +200,23 @@ def _shifts(given: list[str]) -> dict[str, float]:
 @app.command()
 def plot(path: StorePath, episode: Index, output: Output = None) -> None:
     """Draw an episode: images, measured and commanded motion, timing."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros.episodes.plots import plot as draw
 
-        store = _open(path)
-        made = draw(store, _episode(store, episode), output or Path(f"{path.name}-{episode}.png"))
+        store = open_store(path)
+        made = draw(store, episode_of(store, episode), output or Path(f"{path.name}-{episode}.png"))
     typer.echo(str(made))
 
 
 @app.command()
 def video(path: StorePath, episode: Index, output: Output = None) -> None:
     """Film an episode: all cameras side by side, at their own times."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros.episodes.videos import film
 
-        store = _open(path)
-        chosen = _episode(store, episode)
-        with _progress("filming", chosen.stop - chosen.start) as advance:
+        store = open_store(path)
+        chosen = episode_of(store, episode)
+        with progress("filming", chosen.stop - chosen.start) as advance:
             made = film(store, chosen, output or Path(f"{path.name}-{episode}.mp4"), advance)
     typer.echo(str(made))
 
@@ -267,14 +228,14 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Take episodes out; those after them move up."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros.episodes.edit import delete as take_out
         from xdistill_ros.episodes.rebuild import arrays_of
 
-        store = _open(path)
+        store = open_store(path)
         if not yes:
             typer.confirm(f"Delete {len(set(episodes))} of {len(store.episodes)} episodes of {path}?", abort=True)
-        with _progress("deleting", arrays_of(store)) as advance:
+        with progress("deleting", arrays_of(store)) as advance:
             left = take_out(path, episodes, advance)
     typer.echo(f"{path}: {left} episodes are left")
 
@@ -285,11 +246,11 @@ def merge(
     sources: Annotated[list[Path], typer.Argument(help="Stores whose episodes go in.", show_default=False)],
 ) -> None:
     """Put the episodes of several stores into one; the sources stay as they are."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros.episodes.edit import merge as put_together
         from xdistill_ros.episodes.rebuild import arrays_of
 
-        with _progress("merging", arrays_of(_open(sources[0]))) as advance:
+        with progress("merging", arrays_of(open_store(sources[0]))) as advance:
             count = put_together(path, sources, advance)
     typer.echo(f"{path}: {count} episodes")
 
@@ -304,9 +265,9 @@ def export(
     ] = "video",
 ) -> None:
     """Write a store as other projects read it."""
-    with _sentences():
-        store = _open(path)
-        with _progress("exporting", len(store.episodes)) as advance:
+    with sentences("episodes"):
+        store = open_store(path)
+        with progress("exporting", len(store.episodes)) as advance:
             if form == "umi":
                 from xdistill_ros.episodes import export_zip
 
@@ -329,7 +290,7 @@ def import_(
     operator: Annotated[str, typer.Option(help="Who did it.")] = "",
 ) -> None:
     """Make episodes of bags that hold the rig's topics."""
-    with _sentences():
+    with sentences("episodes"):
         from xdistill_ros import rig as rigs
         from xdistill_ros.episodes import Writer
         from xdistill_ros.episodes.bag import Bag
@@ -343,7 +304,7 @@ def import_(
             if writer.repaired:
                 typer.echo(writer.repaired)
             for bag in opened:
-                with _progress(bag.path.name, bag.messages) as advance:
+                with progress(bag.path.name, bag.messages) as advance:
                     done = import_bag(writer, loaded, bag, forward, task, operator, advance)
                 bag.close()
                 typer.echo(f"{bag.path.name}: episode {done.episode}, {done.rows} rows, {done.gaps} gaps")

@@ -58,7 +58,7 @@ class SamplerNode(GraphNode):
             require_provider=self.value("provider") or None,
         )
         measured = self._sampler.warm_up()
-        refusal = too_slow(measured, self.rig)
+        refusal = too_slow(measured, self.rig, bundle.manifest.past_actions)
         if refusal is not None:
             raise SetupError(str(refusal))
         self.get_logger().info(

@@ -17,7 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: i
 
 Shape = tuple[int, ...]
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
-_UNREADABLE = (
+UNREADABLE = (
     ort_errors.Fail,
     ort_errors.InvalidGraph,
     ort_errors.InvalidProtobuf,
@@ -45,11 +45,13 @@ class GraphSession:
         threads: int,
         require_provider: str | None = None,
         exact: bool = False,
+        appended: bytes = b"",
     ) -> None:
         """Opens `path` with `threads` intra-op threads; `inputs` and `outputs` are the shapes it must have (-1: any).
 
         Providers in order: TensorRT where `xdistill export` left a `tensorrt` folder of built engines beside the
-        graph, CUDA, CPU. `exact` turns CUDA's TF32 off, for parity checks. Raises GraphError, also when
+        graph, CUDA, CPU. `exact` turns CUDA's TF32 off, for parity checks. `appended` continues the file's bytes:
+        protobuf merges what is concatenated, so nodes and outputs in it join the graph. Raises GraphError, also when
         `require_provider` was not the one that ONNX Runtime took.
         """
         options = ort.SessionOptions()
@@ -58,8 +60,11 @@ class GraphSession:
         # Spinning threads would take the cores from the control loop between two inferences.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=_providers(path, exact))
-        except _UNREADABLE as error:
+            # no engine was built ahead of time for a graph that is longer than its file
+            providers = _providers(path, exact or bool(appended))
+            graph = path.read_bytes() + appended if appended else str(path)
+            self._session = ort.InferenceSession(graph, options, providers=providers)
+        except UNREADABLE as error:
             raise GraphError(f"{path}: ONNX Runtime cannot open it: {error}; export the bundle anew") from error
         self.provider: str = self._session.get_providers()[0]
         if require_provider is not None and self.provider != require_provider:
@@ -75,7 +80,21 @@ class GraphSession:
 
     def run(self, **inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The graph's first output for inputs by name."""
-        return np.asarray(self._session.run(self._outputs, inputs)[0])
+        return self.run_all(**inputs)[0]
+
+    def run_all(self, **inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """All of the graph's outputs, in its order, for inputs by name."""
+        return [np.asarray(output) for output in self._session.run(self._outputs, inputs)]
+
+
+def engines_of(graph: Path) -> Path:
+    """The folder of TensorRT's engines for a graph."""
+    return graph.parent / "tensorrt"
+
+
+def tensorrt_options(engines: Path) -> dict[str, Any]:
+    """ONNX Runtime's options for engines kept in a folder; with others it would build anew."""
+    return {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engines)}
 
 
 def preferred_provider() -> str:
@@ -86,10 +105,9 @@ def preferred_provider() -> str:
 def _providers(path: Path, exact: bool) -> list[str | tuple[str, dict[str, Any]]]:
     available = ort.get_available_providers()
     wished: list[str | tuple[str, dict[str, Any]]] = []
-    engines = path.parent / "tensorrt"
-    if TENSORRT in available and engines.is_dir() and not exact:
+    if TENSORRT in available and engines_of(path).is_dir() and not exact:
         # Only with engines built ahead of time: building one takes minutes and would happen on the control path.
-        wished.append((TENSORRT, {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engines)}))
+        wished.append((TENSORRT, tensorrt_options(engines_of(path))))
     if preferred_provider() == CUDA:
         wished.append((CUDA, {"use_tf32": "0" if exact else "1"}))
     wished.append(CPU)

@@ -7,7 +7,10 @@ takes it from `loading.load_bundle`, which also checks the rig and parity.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,30 +71,75 @@ class Bundle:
 
 
 def write(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes) -> Path:
-    """Writes a bundle into `folder` (its encoder into `shared` beside it) and returns `folder`.
+    """Writes a bundle into `folder` (its encoder into `shared` beside it) and returns `folder`; arguments as `draft`'s.
+
+    `folder` is whole or as it was, whatever happens. Raises BundleError when they do not make a valid bundle.
+    """
+    with draft(folder, fields, files, encoder):
+        return folder
+
+
+@contextmanager
+def draft(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes) -> Iterator[Bundle]:
+    """A bundle that can be read and tried, and becomes `folder` when the block ends; of one that raises, nothing stays.
 
     `fields` are the manifest's but `format_version` and `files`; `encoder` needs only `feature_dim`. `files` are
     the contents of `BUNDLE_FILES` by name. Raises BundleError when they do not make a valid bundle.
     """
+    manifest = _manifest(folder, fields, files, encoder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
+        unfinished = Path(made) / folder.name
+        unfinished.mkdir()
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
+        (unfinished / _encoder_name(manifest.encoder.sha256)).write_bytes(encoder)
+        (unfinished / MANIFEST).write_bytes(dump(manifest))
+        bundle = Bundle.read(unfinished)
+        yield bundle
+        _publish(bundle, folder, Path(made) / "before")
+
+
+def _publish(bundle: Bundle, folder: Path, before: Path) -> None:
+    """Moves a drafted bundle to `folder`, and what is there to `before`; first its encoder, which others may share."""
+    for path in bundle.path.iterdir():
+        _sync(path)
+    shared = folder.parent / SHARED
+    shared.mkdir(exist_ok=True)
+    bundle.encoder_path.replace(shared / bundle.encoder_path.name)
+    _sync(bundle.path)
+    if folder.exists():
+        folder.rename(before)
+    try:
+        bundle.path.rename(folder)
+    except OSError:
+        if before.exists():
+            before.rename(folder)
+        raise
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk: a rename must not overtake it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _manifest(folder: Path, fields: Mapping[str, Any], files: Mapping[str, bytes], encoder: bytes) -> Manifest:
     if set(files) != set(BUNDLE_FILES):
         raise BundleError(f"{folder}: got files {sorted(files)}, a bundle has {sorted(BUNDLE_FILES)}")
     encoder_hash = hashlib.sha256(encoder).hexdigest()
     checksums = {name: hashlib.sha256(files[name]).hexdigest() for name in BUNDLE_FILES}
     entry = {**fields["encoder"], "sha256": encoder_hash}
     try:
-        manifest = Manifest.model_validate(
+        return Manifest.model_validate(
             {**fields, "format_version": FORMAT_VERSION, "encoder": entry, "files": checksums}
         )
     except ValidationError as error:
         raise BundleError(f"{folder}: {error}") from error
-    shared = folder.parent / SHARED / _encoder_name(encoder_hash)
-    shared.parent.mkdir(parents=True, exist_ok=True)
-    shared.write_bytes(encoder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    (folder / MANIFEST).write_bytes(dump(manifest))  # last: a folder without it is no bundle
-    return folder
 
 
 def encoder_path(folder: Path, sha256: str) -> Path:

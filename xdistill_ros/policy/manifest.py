@@ -22,6 +22,8 @@ from .ddim import Schedule
 
 FORMAT_VERSION = 1
 MANIFEST = "bundle.yaml"
+CARD = "MODEL_CARD.md"
+"""For people; no part of what is checked."""
 CONDITION_GRAPH, STEP_GRAPH, STEP_FILM, REFERENCE = "condition.onnx", "step.onnx", "step_film.npy", "reference.npz"
 BUNDLE_FILES = (CONDITION_GRAPH, STEP_GRAPH, STEP_FILM, REFERENCE)
 
@@ -69,6 +71,9 @@ class Manifest(Strict):
     proprio: tuple[ProprioPart, ...] = Field(min_length=1, description="parts of the proprioception, in order")
     statistics: Statistics
     schedule: Schedule
+    past_actions: Annotated[int, Field(ge=0, le=7)] = Field(
+        default=0, description="first rows of a sample that lie before the newest observation; they are not proposed"
+    )
     tolerances: Tolerances = Tolerances()
     files: dict[str, Sha256] = Field(description="of the files beside this one")
 
@@ -89,6 +94,10 @@ class Manifest(Strict):
         ):
             if found != wanted:
                 raise ValueError(f"statistics.{what} has {found} channels, the bundle's {what} has {wanted}")
+        if self.past_actions > self.rig.policy.prediction_horizon - 2:
+            raise ValueError(
+                f"past_actions is {self.past_actions} of {self.rig.policy.prediction_horizon} actions; two must be left"
+            )
         if set(self.files) != set(BUNDLE_FILES):
             raise ValueError(f"files names {sorted(self.files)}, a bundle has {sorted(BUNDLE_FILES)}")
         return self
@@ -106,7 +115,7 @@ class Manifest(Strict):
 
     @property
     def sample_shape(self) -> tuple[int, int]:
-        """(T, A): prediction horizon and action channels."""
+        """(T, A): prediction horizon, past actions among it, and action channels."""
         return self.rig.policy.prediction_horizon, len(self.rig.channels)
 
 

@@ -2,7 +2,7 @@
 
 The answer is remembered by content in the user's cache folder, since it costs seconds and cannot change.
 Reference file: `pixels.<camera>` (H, W, 3) uint8, `feature.<camera>` (F,); `features` (To, n_cam * F),
-`proprio` (To, P), `tcp_pose` (4, 4), `noise` (T, A), and `actions` (T, A), absolute.
+`proprio` (To, P), `tcp_pose` (4, 4), `noise` (T, A), and `actions` (T less past actions, A), absolute.
 """
 
 from __future__ import annotations
@@ -62,6 +62,25 @@ def check(bundle: Bundle) -> dict[str, float]:
     return worst
 
 
+def drift(bundle: Bundle) -> dict[str, float]:
+    """How far the sessions that run here (TF32, TensorRT's engines) are from exact ones on the reference inputs.
+
+    By output, as a share: of a feature's largest number, of the actions' range. Raises GraphError, BundleError.
+    """
+    reference = _read(bundle)
+    shares: dict[str, float] = {}
+    for camera, spec in bundle.manifest.preprocess.items():
+        tensor = Preprocess(spec)(np.asarray(reference[f"pixels.{camera}"], np.uint8))
+        wanted, found = (bundle.encoder(camera, threads=1, exact=exact).encode(tensor) for exact in (True, False))
+        shares[f"feature.{camera}"] = float(np.max(np.abs(found - wanted)) / np.max(np.abs(wanted)))
+    observation, noise = _observation(reference), np.asarray(reference["noise"], np.float32)
+    wanted, found = (
+        Sampler(bundle, seed=0, threads=1, exact=exact).steps(observation, noise)[-1] for exact in (True, False)
+    )
+    shares["actions"] = float(np.max(np.abs(found - wanted)) / 2)  # network scale: two units are the range
+    return shares
+
+
 def pack(arrays: Arrays) -> bytes:
     """The contents of `reference.npz`."""
     buffer = io.BytesIO()
@@ -70,14 +89,17 @@ def pack(arrays: Arrays) -> bytes:
 
 
 def _sampled(bundle: Bundle, reference: Arrays) -> NDArray[np.float64]:
-    observation = Observation(
+    sampler = Sampler(bundle, seed=0, threads=1, exact=True)
+    return sampler.sample(_observation(reference), noise=np.asarray(reference["noise"], np.float32)).actions
+
+
+def _observation(reference: Arrays) -> Observation:
+    return Observation(
         stamp_ns=0,
         features=np.asarray(reference["features"], np.float32),
         proprio=np.asarray(reference["proprio"], np.float64),
         tcp_pose=np.asarray(reference["tcp_pose"], np.float64),
     )
-    sampler = Sampler(bundle, seed=0, threads=1, exact=True)
-    return sampler.sample(observation, noise=np.asarray(reference["noise"], np.float32)).actions
 
 
 def _compare(bundle: Bundle, name: str, found: NDArray[np.floating[Any]], reference: Arrays, tolerance: float) -> float:

@@ -8,6 +8,7 @@ FiLM = Linear(Mish([step embedding, condition])) is a sum of the two parts, so n
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -113,23 +114,33 @@ class Sampler:
         """The ONNX Runtime provider in use."""
 
     def sample(self, observation: Observation, committed: Chunk | None = None, noise: Sample | None = None) -> Chunk:
-        """A chunk (T, A) of absolute actions whose first belongs to the observation's time.
+        """A chunk of absolute actions whose first belongs to the observation's time: (T, A), less what a bundle's
+        `past_actions` says lies before it.
 
         Actions that `committed` covers are held while the others are denoised around them. `noise` (T, A)
         replaces the sampler's own, for comparisons. A network that names no rotation gives NaN actions.
         """
         horizon, channels = self._manifest.sample_shape
+        past = self._manifest.past_actions
         if noise is None:
             noise = self._random.standard_normal((horizon, channels), dtype=np.float32)
-        times_ns = self._grid.action_times(observation.stamp_ns, horizon)
+        times_ns = self._grid.action_times(observation.stamp_ns - past * self._grid.period_ns, horizon)
         held = np.zeros(horizon, dtype=bool)
         clean = np.zeros_like(noise)
         if committed is not None:
             held, actions = committed_at(times_ns, committed, self._space)
             clean[held] = self._to_network(actions[held], observation)
-        sample = self._denoise(observation, noise, held, clean)
+        *_, sample = self._denoising(observation, noise, held, clean)
         actions = from_network(self._space, self._manifest.statistics.action, sample, observation.tcp_pose)
-        return Chunk(observation.stamp_ns, np.array(times_ns, dtype=np.int64), actions)
+        return Chunk(observation.stamp_ns, np.array(times_ns[past:], dtype=np.int64), actions[past:])
+
+    def steps(self, observation: Observation, noise: Sample) -> list[Sample]:
+        """What each denoising step makes of `noise` (T, A) at network scale, for comparisons step by step."""
+        return list(self._denoising(observation, noise, np.zeros(len(noise), dtype=bool), np.zeros_like(noise)))[:-1]
+
+    def plan(self, observation: Observation, noise: Sample) -> Sample:
+        """What `sample` makes of `noise` (T, A), at network scale: each channel's range in training is [-1, 1]."""
+        return self._denoise(observation, noise, np.zeros(len(noise), dtype=bool), np.zeros_like(noise))
 
     def warm_up(self, runs: int = 20) -> Latency:
         """Samples `runs` chunks of a zero observation and measures; leaves the random state as it was."""
@@ -153,7 +164,10 @@ class Sampler:
     def _to_network(self, actions: NDArray[np.float64], observation: Observation) -> Sample:
         return to_network(self._space, self._manifest.statistics.action, actions, observation.tcp_pose)
 
-    def _denoise(self, observation: Observation, noise: Sample, held: NDArray[np.bool_], clean: Sample) -> Sample:
+    def _denoising(
+        self, observation: Observation, noise: Sample, held: NDArray[np.bool_], clean: Sample
+    ) -> Iterator[Sample]:
+        """The sample after each step, and last with what is held as it is."""
         statistics = self._manifest.statistics.proprio
         film = self._denoiser.film(condition(observation.features, observation.proprio, statistics)[None])
         sample = noise
@@ -163,10 +177,11 @@ class Sampler:
             sample = np.where(held[:, None], self._ddim.noised(clean, noise, step), sample)
             prediction = self._denoiser.predict(sample[None], film + step_film)[0]
             sample = self._ddim.denoise(sample, prediction, step)
-        return np.where(held[:, None], clean, sample)
+            yield sample
+        yield np.where(held[:, None], clean, sample)
 
 
-def time_left_s(rig: Rig) -> float:
+def time_left_s(rig: Rig, past_actions: int = 0) -> float:
     """How long sampling may take, seconds of the wall clock, so that the arm never runs out of actions.
 
     A chunk is a camera's latency old when sampling begins. It must be merged before it is `max_chunk_age_s` old,
@@ -174,14 +189,14 @@ def time_left_s(rig: Rig) -> float:
     """
     policy = rig.policy
     latency_s = max(camera.latency_s for camera in rig.cameras.values())
-    reserve_s = (policy.prediction_horizon - 1 - policy.action_horizon) / policy.rate_hz
+    reserve_s = (policy.prediction_horizon - past_actions - 1 - policy.action_horizon) / policy.rate_hz
     world_s = min(policy.max_chunk_age_s, reserve_s) - latency_s
     return world_s / (rig.simulation.real_time_factor if rig.simulation else 1.0)
 
 
-def too_slow(latency: Latency, rig: Rig) -> Refusal | None:
+def too_slow(latency: Latency, rig: Rig, past_actions: int = 0) -> Refusal | None:
     """Why a sampler with this measured latency must not start on `rig`, or None."""
-    allowed_s = time_left_s(rig)
+    allowed_s = time_left_s(rig, past_actions)
     if latency.p99_s <= allowed_s:
         return None
     return Refusal(

@@ -1,8 +1,8 @@
 """ONNX graphs composed node by node, with weights stored small and computed in fp32.
 
-A weight is stored as fp16, or as int8 with a scale for each output channel, followed by Cast and Mul of constants,
-which ONNX Runtime folds away when it opens the session (DequantizeLinear it would keep and run every time). Composing
-takes milliseconds and gives exactly the nodes that are wanted; tracing through torch gives neither.
+A weight is stored as it is, as fp16, or as int8 with a scale for each output channel, followed by Cast and Mul of
+constants, which ONNX Runtime folds away when it opens the session (DequantizeLinear it would keep and run every time).
+Composing takes milliseconds and gives exactly the nodes that are wanted; tracing a network (`traced`) gives neither.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from .rounding import Precision
+
 OPSET, IR_VERSION = 18, 9
 Weights = NDArray[np.float32]
 
 
 class Graph:
-    """A graph under construction; values are named by strings."""
+    """A graph under construction, of networks that were rounded to `precision`; values are named by strings."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, precision: Precision = "int8") -> None:
+        self.precision: Precision = precision
         self._name = name
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
@@ -43,6 +46,10 @@ class Graph:
         name = f"constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
+
+    def weight(self, values: Weights) -> str:
+        """A weight as the graph's precision stores all but the encoder's convolutions."""
+        return self.constant(values) if self.precision == "fp32" else self.half(values)
 
     def half(self, values: Weights) -> str:
         """A weight stored as fp16. Raises ValueError where rounding changes it: round the network first."""

@@ -1,12 +1,14 @@
 """Makes a network the one that its stored weights describe, before anything is measured or trained on top of it.
 
-The policy of reference is the rounded one: a bundle then agrees with torch exactly, and a head that is trained on
-the rounded encoder's features absorbs what rounding changed.
+The policy whose outputs a bundle carries is the rounded one: it computes exactly what torch computes with these
+weights. What rounding itself changed is measured apart, against the policy as it was trained (`stages`); a head that
+is trained on the rounded encoder's features absorbs it.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,9 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from xdistill_ros.learn.networks.encoders import Student
+from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks.encoders import Encoder
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""How weights are stored: as they are; as fp16; as fp16, and the encoder's convolutions as int8 levels with a scale for
+each output channel. Everything is computed in fp32."""
 LEVELS = 127
+E = TypeVar("E", bound=Encoder)
+N = TypeVar("N", bound=nn.Module)
 
 
 def int8_levels(weight: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -27,35 +35,62 @@ def int8_levels(weight: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     return np.rint(values / scales).clip(-LEVELS, LEVELS).astype(np.int8), scales
 
 
-@torch.no_grad()
-def deployable(encoder: Student) -> Student:
-    """A copy with BatchNorm folded into the convolutions, these rounded to int8 levels and the rest to fp16.
+def is_residual(encoder: Encoder) -> bool:
+    """Whether its trunk is torchvision's ResNet of basic blocks, whose graph is composed by hand."""
+    trunk = getattr(encoder, "trunk", None)
+    layers = [getattr(trunk, f"layer{number}", ()) for number in (1, 2, 3, 4)]
+    return all(len(layer) and all(type(block).__name__ == "BasicBlock" for block in layer) for layer in layers)
 
-    Folding uses the running statistics, so that what was distilled into them survives. The copy is for inference.
+
+@torch.no_grad()
+def deployable(encoder: E, precision: Precision = "int8") -> E:
+    """A copy for inference whose weights `precision` holds exactly; of a ResNet with BatchNorm in the convolutions.
+
+    Folding uses the running statistics, so that what was distilled into them survives; the biases that come of it
+    stay fp32. Raises LearnError for int8 levels of another network than a ResNet.
     """
     copied = copy.deepcopy(encoder).eval().requires_grad_(False)
-    modules = [copied.trunk, *(m for m in copied.trunk.modules() if type(m).__name__ == "BasicBlock")]
-    for module in modules:
+    if not is_residual(encoder):
+        if precision == "int8":
+            raise LearnError(
+                f"precision int8 is for the convolutions of a ResNet-18, this encoder is {type(encoder).__name__} of "
+                "another kind; use --precision fp16"
+            )
+        return copied if precision == "fp32" else round_to_half(copied)
+    trunk: Any = copied.trunk
+    for module in [trunk, *(m for m in trunk.modules() if type(m).__name__ == "BasicBlock")]:
         for index in (1, 2):
             if hasattr(module, f"conv{index}"):
-                _fold(module, f"conv{index}", f"bn{index}")
+                _fold(module, f"conv{index}", f"bn{index}", precision)
         downsample = getattr(module, "downsample", None)
         if downsample is not None:
-            _fold(downsample, "0", "1")
-    round_to_half(copied.projection)
+            _fold(downsample, "0", "1", precision)
+    if precision != "fp32":
+        for name, module in copied.named_children():
+            if name != "trunk":
+                round_to_half(module)
     return copied
 
 
 @torch.no_grad()
-def round_to_half(network: nn.Module) -> None:
-    """Rounds every parameter to what fp16 can hold. Buffers stay."""
+def round_to_half(network: N) -> N:
+    """Rounds every parameter to what fp16 can hold, in place; returns the network. Buffers stay."""
     for parameter in network.parameters():
         parameter.copy_(parameter.half().float())
+    return network
 
 
-def _fold(module: nn.Module, convolution: str, norm: str) -> None:
-    fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
-    levels, scales = int8_levels(fused.weight)
-    fused.weight = nn.Parameter(torch.from_numpy(levels.astype(np.float32) * scales), requires_grad=False)
+def _fold(module: nn.Module, convolution: str, norm: str, precision: Precision) -> None:
+    """BatchNorm into the convolution before it, and that convolution's weight to its precision; once."""
+    fused, after = getattr(module, convolution), getattr(module, norm)
+    if not isinstance(after, nn.Identity):
+        fused = fuse_conv_bn_eval(fused, after)
+    weight = fused.weight.detach()
+    if precision == "fp16":
+        weight = weight.half().float()
+    elif precision == "int8":
+        levels, scales = int8_levels(weight)
+        weight = torch.from_numpy(levels.astype(np.float32) * scales)
+    fused.weight = nn.Parameter(weight, requires_grad=False)
     setattr(module, convolution, fused)
     setattr(module, norm, nn.Identity())

@@ -72,6 +72,15 @@ def build(architecture: str, size: Size | None = None) -> nn.Module:
     return network
 
 
+def torchvision_resnet(name: str) -> nn.Module:
+    """torchvision's ResNet of any depth with BatchNorm, untrained, whole. Raises LearnError for an unknown name."""
+    constructor = getattr(_torchvision_models(), name, None) if name.startswith("resnet") else None
+    if constructor is None:
+        raise LearnError(f"torchvision has no network {name!r}; its ResNets are resnet18, 34, 50, 101 and 152")
+    network: nn.Module = constructor(weights=None)
+    return network
+
+
 def vision_transformer(name: str, **options: object) -> nn.Module:
     """timm's model `name` without its classifier, untrained: its output is the global feature ([CLS] for DINOv2)."""
     network: nn.Module = _timm().create_model(name, pretrained=False, num_classes=0, **options)

@@ -18,6 +18,9 @@ from .unet import Film, UNet, UNetConfig
 class Head(nn.Module):
     """One task's denoiser: condition (B, C) and noisy actions (B, T, A) at network scale to a prediction (B, T, A)."""
 
+    past_actions = 0
+    """First rows of a sample that lie before the newest observation."""
+
     def __init__(self, condition_dim: int, horizon: int, channels: int, config: UNetConfig, schedule: Schedule) -> None:
         super().__init__()
         config.check_horizon(horizon)

@@ -6,11 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from xdistill_ros.arm import Kinematics
 from xdistill_ros.episodes import Store, StoreError
-from xdistill_ros.learn.export.bundle import Example
 
 from .recipe import Demonstrations
 
@@ -33,16 +29,3 @@ def demonstrations(rig: Path, task: str, config: Demonstrations, store: Path) ->
                 f"demonstrations of {task}; what it said stands above, and running this again goes on"
             )
     return Store(store)
-
-
-def example(store: Store) -> Example:
-    """The first moments that were recorded, as the reference observation of a bundle."""
-    rig, episode = store.rig, store.episodes[0]
-    rows = slice(episode.start, episode.start + rig.policy.observation_horizon)
-    joints = np.asarray(store.data("robot_joint")[rows], float)
-    return Example(
-        pixels={name: tuple(np.asarray(store.data(name)[rows])) for name in rig.cameras},
-        poses=np.array([Kinematics(rig).forward(angles) for angles in joints]),
-        widths=np.asarray(store.data("gripper")[rows], float)[:, 0],
-        joints=joints,
-    )

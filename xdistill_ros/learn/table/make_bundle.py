@@ -23,14 +23,14 @@ from xdistill_ros.learn.data.frames import Frames, cache_features
 from xdistill_ros.learn.data.recording import Recording, demonstrated
 from xdistill_ros.learn.data.windows import windows
 from xdistill_ros.learn.distil.loop import Renderings, distil
-from xdistill_ros.learn.export.bundle import export
+from xdistill_ros.learn.export.card import Data
+from xdistill_ros.learn.export.example import recorded
+from xdistill_ros.learn.export.publish import Story, publish
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
 from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.learn.training.loop import Course, Features, TaskData, fine_tune, new_head, train_heads
-from xdistill_ros.policy import bundle as bundles
-from xdistill_ros.policy import parity
 
 from . import collect, renderings
 from .privileged import Privileged
@@ -185,9 +185,13 @@ class Workshop:
             trained = Trained(
                 task, self.rig, self.preprocess, self.recipe.proprio, self.data[task].statistics, encoder, polished
             )
-            example = collect.example(self.stores[task])
-            folder = export(trained, example, self.provenance(task), self.models / task)
-            log.info("%s: differs from torch by %s", folder, parity.check(bundles.Bundle.read(folder)))
+            story = Story(
+                self.provenance(task), "ResNet-18, distilled", Data.of(self.stores[task]),
+                self.recipe.model_dump(mode="json"),
+            )  # fmt: skip
+            example = recorded(self.stores[task])
+            done = publish(trained, example, self.models / task, "int8", story, replace=True)
+            log.info("%s: %s", done.folder, done.parity.verdict)
 
     def provenance(self, task: str) -> dict[str, Any]:
         """How to make a bundle again."""

@@ -1,0 +1,97 @@
+"""`xdistill analyse`: encoders side by side on a store. Owns options and what is printed; `learn.analyse` works."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from xdistill_ros.learn.analyse.embedding import Score
+    from xdistill_ros.learn.analyse.results import EncoderResult, Results
+
+INSTALL = "pip install 'xdistill_ros[learn]'"
+_PIPED_WIDTH = 160  # columns of a table that goes to a file or another program
+_KINDS = {"cam": "Grad-CAM", "saliency": "saliency"}
+
+
+def analyse(
+    encoders: Annotated[
+        list[Path],
+        typer.Argument(help="Training runs, or encoders of `xdistill distill`, to compare.", show_default=False),
+    ],
+    store: Annotated[Path, typer.Option(help="Episode store on whose moments they are compared.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the page, new or of an earlier analysis.", show_default=False)],
+    episode: Annotated[int, typer.Option(min=0, help="Episode that is shown and filmed, counted from 0.")] = 0,
+    row: Annotated[
+        int | None, typer.Option(min=0, help="Show this row of it. Default: one in the middle of each stage.")
+    ] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="Also film where each encoder looks over the episode.")
+    ] = False,
+    image_width: Annotated[
+        int, typer.Option(min=32, max=1024, help="Pixels, for encoders without a policy that take any size.")
+    ] = 128,
+    seed: Annotated[int, typer.Option(min=0, help="Of t-SNE, intervals, and the noise that plans start from.")] = 0,
+) -> None:
+    """Show what encoders make of a store: stages in their features, where they look, what they find alike."""
+    try:
+        from xdistill_ros.episodes import StoreError
+        from xdistill_ros.learn.analyse.run import Asked
+        from xdistill_ros.learn.analyse.run import analyse as compare
+        from xdistill_ros.learn.errors import LearnError
+        from xdistill_ros.rig import RigError
+    except ModuleNotFoundError as error:
+        typer.echo(f"{error}. It comes with: {INSTALL}", err=True)
+        raise typer.Exit(2) from error
+    try:
+        results = compare(store, encoders, out, Asked(episode, row, video, image_width, seed))
+    except (LearnError, StoreError, RigError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.echo(f"{error.filename or 'disk'}: {error.strerror or error}", err=True)
+        raise typer.Exit(2) from error
+    _print(results)
+    typer.echo(f"\n{out / 'index.html'}")
+
+
+def _print(results: Results) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    hand = sorted({(kind, camera) for one in results.encoders for kind in one.around_the_hand
+                   for camera in one.around_the_hand[kind]})  # fmt: skip
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("encoder", overflow="fold")
+    for title in ("silhouette, t-SNE map", "silhouette, features", "nearest of same stage"):
+        table.add_column(title, justify="right")
+    for kind, camera in hand:
+        table.add_column(f"{_KINDS[kind]} around hand, {camera}", justify="right")
+    for one in results.encoders:
+        table.add_row(
+            Text(one.name), _score(one.silhouette_of_map), _score(one.silhouette_of_features), _agreement(one),
+            *(_times(one.around_the_hand.get(kind, {}).get(camera)) for kind, camera in hand),
+        )  # fmt: skip
+    console: Any = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    counts = ", ".join(f"{name} {count}" for name, count in results.stages.items())
+    typer.echo(f"{results.store}: {results.rows} moments of {results.episodes} episodes; {counts}")
+    typer.echo(f"stages: {results.stages_from}")
+    console.print(table)
+    if not any(one.silhouette_of_features for one in results.encoders):
+        typer.echo("no silhouette score: it is defined for two stages or more")
+
+
+def _score(score: Score | None) -> str:
+    return "-" if score is None else f"{score.value:.3f} ({score.low:.2f} to {score.high:.2f})"
+
+
+def _agreement(one: EncoderResult) -> str:
+    return "-" if one.neighbours_of_same_stage is None else f"{one.neighbours_of_same_stage:.0%}"
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}x"
