@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -137,8 +138,14 @@ def test_with_one_stage_the_score_is_said_to_be_undefined(tmp_path, encoder):
 
 
 def test_an_encoder_of_points_is_compared_without_heat(tmp_path, encoder):
-    rig = stores.tiny_rig(depth=True)
-    store = stores.write_store(tmp_path / "deep.zarr", 2, rig, changes=dict.fromkeys(range(2), grasp))
+    rig, random = stores.tiny_rig(depth=True), np.random.default_rng(0)
+
+    def deepen(made: list[stores.Row]) -> None:
+        grasp(made)
+        for row in made:
+            row["front_depth"] = random.integers(400, 1200, (24, 32), np.uint16)
+
+    store = stores.write_store(tmp_path / "deep.zarr", 2, rig, changes=dict.fromkeys(range(2), deepen))
     run_folder = tmp_path / "points"
     policies.save(small_policy(rig, size=SIZE, encoder=PointNet().eval()), run_folder, {})
     done = run("--store", store, run_folder, encoder, "--out", tmp_path / "page", "--image-width", 64)
