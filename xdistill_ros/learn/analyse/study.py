@@ -85,7 +85,7 @@ def _check(name: str, raw: Features) -> None:
         raise LearnError(f"{name}: its features of {bad} of {len(raw)} moments are not finite; its training diverged")
     if raw.std(0).max() <= _SAME * np.abs(raw).max():
         raise LearnError(
-            f"{name}: it has the same feature for every moment, so its training collapsed or it sees nothing"
+            f"{name}: it has the same feature for every moment; its training collapsed, or it sees nothing"
         )
 
 
