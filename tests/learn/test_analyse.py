@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -107,48 +109,56 @@ def test_the_film_shows_every_row(page):
     assert frames[1].time - frames[0].time == pytest.approx(0.1, abs=0.002)
 
 
-def test_the_configuration_lies_beside_the_page_and_the_same_gives_the_same(page, store, policy, encoder):
-    out, _ = page
-    assert "video: true" in (out / runs.CONFIG).read_text()
-    before, pictures = (out / "results.json").read_text(), sorted((out / "pictures").iterdir())
-    words = ("--store", store, policy, encoder.parent, "--out", out, "--episode", 1, "--video", "--image-width", 64)
+def test_the_configuration_lies_beside_the_page(page):
+    assert "video: true" in (page[0] / runs.CONFIG).read_text()
+
+
+def test_again_in_the_same_folder_it_finds_the_same_and_shows_the_row_that_is_named(
+    tmp_path, page, store, policy, encoder
+):
+    out = shutil.copytree(page[0], tmp_path / "page")
+    before = json.loads((out / "results.json").read_text())
+    words = ("--store", store, policy, encoder.parent, "--out", out, "--image-width", 64, "--episode", 2, "--row", 7)
     assert run(*words).exit_code == 0
-    assert (out / "results.json").read_text() == before
-    assert sorted((out / "pictures").iterdir()) == pictures
-
-
-def test_one_row_is_shown_when_it_is_named(tmp_path, store, encoder):
-    out = tmp_path / "page"
-    assert run("--store", store, encoder, "--out", out, "--episode", 2, "--row", 7, "--image-width", 64).exit_code == 0
     found = json.loads((out / "results.json").read_text())
+    assert found["encoders"] == before["encoders"]
     assert [(one["episode"], one["row"]) for one in found["frames"]] == [(2, 7)]
     assert found["film"] is None
     assert not (out / "film.mp4").exists()
+    shown = {path.name for path in (out / "pictures").iterdir() if path.name.startswith("episode")}
+    assert {name.split("_row")[0] for name in shown} == {"episode2"}
 
 
-def test_with_one_stage_the_score_is_said_to_be_undefined(tmp_path, encoder):
-    store = stores.write_store(tmp_path / "still.zarr", 2)
+def test_with_one_stage_and_one_episode_it_is_said_what_is_undefined(tmp_path, encoder):
+    store = stores.write_store(tmp_path / "still.zarr", 1, rows=13)
     done = run("--store", store, encoder, "--out", tmp_path / "page", "--image-width", 64)
     assert done.exit_code == 0, done.output
     assert "no silhouette score" in done.output
     assert "one stage" in done.output
     assert json.loads((tmp_path / "page" / "results.json").read_text())["encoders"][0]["silhouette_of_map"] is None
-    assert "Not defined here" in (tmp_path / "page" / "index.html").read_text()
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert "Not defined here" in text
+    assert "no other episode" in text
 
 
-def test_an_encoder_of_points_is_compared_without_heat(tmp_path, encoder):
-    rig = stores.tiny_rig(depth=True)
-    store = stores.write_store(tmp_path / "deep.zarr", 2, rig, changes=dict.fromkeys(range(2), grasp))
-    run_folder = tmp_path / "points"
-    policies.save(small_policy(rig, size=SIZE, encoder=PointNet().eval()), run_folder, {})
-    done = run("--store", store, run_folder, encoder, "--out", tmp_path / "page", "--image-width", 64)
+def test_encoders_of_points_are_compared_without_heat(tmp_path):
+    rig, random = stores.tiny_rig(depth=True), np.random.default_rng(0)
+
+    def deepen(made: list[stores.Row]) -> None:
+        grasp(made, 4, 8)
+        for row in made:
+            row["front_depth"] = random.integers(400, 1200, (24, 32), np.uint16)
+
+    store = stores.write_store(tmp_path / "deep.zarr", 2, rig, 12, dict.fromkeys(range(2), deepen))
+    points = tmp_path / "points"
+    policies.save(small_policy(rig, size=SIZE, encoder=PointNet().eval()), points, {})
+    done = run("--store", store, points, "--out", tmp_path / "page")
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "page" / "results.json").read_text())
-    assert found["encoders"][0]["name"] == "points"
     assert found["encoders"][0]["silhouette_of_features"] is not None
-    assert set(found["frames"][0]["heats"]) == {"distilled"}
+    assert found["frames"][0]["heats"] == {}
     assert "takes points of depth" in (tmp_path / "page" / "index.html").read_text()
-    refused = run("--store", store, run_folder, "--out", tmp_path / "film", "--video")
+    refused = run("--store", store, points, "--out", tmp_path / "film", "--video")
     assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
 
 

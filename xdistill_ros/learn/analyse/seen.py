@@ -55,7 +55,7 @@ def see(
     made = []
     for subject, usual in looking:
         images = {view.camera: small[view] for view in subject.views}
-        made.append(Seen(subject, places, looks(subject, usual, moments(store, wanted, images), seed)))
+        made.append(Seen(subject, places, looks(subject, usual, moments(store, wanted, images), seed, fine=True)))
     return made
 
 

@@ -23,6 +23,7 @@ from .subjects import Subject
 
 PIXELS = "pixels"
 _PIXEL_SIDE = 16
+_SAME = 1e-5  # spread, of the largest number: rounding, on which t-SNE ends without a word
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,10 @@ def _check(name: str, raw: Features) -> None:
     if not np.isfinite(raw).all():
         bad = int((~np.isfinite(raw).all(axis=1)).sum())
         raise LearnError(f"{name}: its features of {bad} of {len(raw)} moments are not finite; its training diverged")
-    if not raw.std(0).any():
-        raise LearnError(f"{name}: it has the same feature for every moment; its training collapsed")
+    if raw.std(0).max() <= _SAME * np.abs(raw).max():
+        raise LearnError(
+            f"{name}: it has the same feature for every moment; its training collapsed, or it sees nothing"
+        )
 
 
 def _agreement(centred: Features, chosen: Rows) -> float | None:
