@@ -5,7 +5,7 @@ Runs in an environment of its own, which `XDISTILL_LEROBOT_PYTHON` then names fo
     python3 -m venv lerobot && lerobot/bin/pip install torch
     lerobot/bin/pip install --no-deps lerobot==0.4.4 torchvision==0.24.1  # the last that reads films by PyAV
     lerobot/bin/pip install 'datasets>=4,<5' 'pandas<3' av draccus einops accelerate jsonlines deepdiff pillow \\
-        imageio termcolor gymnasium diffusers opencv-python-headless
+        imageio termcolor gymnasium diffusers opencv-python-headless pyserial
 
     lerobot/bin/python tools/lerobot_reads.py FOLDER OUTPUT.npz
 """

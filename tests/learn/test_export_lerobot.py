@@ -210,7 +210,7 @@ def test_relative_actions_and_other_units_are_refused(tmp_path: Path) -> None:
     folder = lerobot.write(tmp_path / "checkpoint", rig)
     with pytest.raises(LearnError, match="its actions are absolute, those of rig sim_table are relative"):
         importing.policy(lerobot_checkpoint.read(folder), small_rig({"kind": "tcp_pose", "reference": "relative"}), "x")
-    degrees = {n: np.degrees(one) if ".m" in n and "images" not in n else one
+    degrees = {n: np.degrees(one.numpy()) if ".m" in n and "images" not in n else one
                for n, one in load_file(folder / "inputs.safetensors").items()}  # fmt: skip
     save_file({name: torch.as_tensor(one) for name, one in degrees.items()}, folder / "inputs.safetensors")
     with pytest.raises(
@@ -245,7 +245,7 @@ def test_the_command_imports_and_says_how_it_samples(tmp_path: Path) -> None:
     without = CliRunner().invoke(app, words)
     assert without.exit_code == 2
     assert "--from lerobot needs --rig RIG.yaml and --task NAME" in without.stderr
-    ended = CliRunner().invoke(app, [*words, "--rig", str(path), "--precision", "fp16"])
+    ended = CliRunner().invoke(app, [*words, "--rig", str(path), "--precision", "fp32"])
     assert ended.exit_code == 0, ended.output
     assert "sampling: DDIM, 4 steps; LeRobot's own is DDPM, 4 steps" in ended.stdout
     assert "made up" in ended.stdout

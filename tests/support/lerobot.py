@@ -47,7 +47,7 @@ def statistics(rig: Rig, seed: int = 0) -> dict[str, Arrays]:
     """Of state and action within the rig's limits, the gripper's constant; of each camera's images."""
     random = np.random.default_rng(seed)
     middle = np.array(rig.arm.home_rad) if rig.policy.action_space.kind == "joint_position" else np.array(
-        [0.4, 0.0, 0.25, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+        [0.4, 0.0, 0.25, 0.6, 0.0, 0.0, 0.0, 0.6, 0.0]
     )  # fmt: skip
     low = np.append(middle - random.uniform(0.05, 0.2, middle.size), 0.04)
     high = np.append(middle + random.uniform(0.05, 0.2, middle.size), 0.04)
