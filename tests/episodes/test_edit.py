@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,14 +13,13 @@ import pytest
 import zarr
 
 from tests.support import stores
+from tests.support.kills import killed_amid
 from tests.support.rigs import forward
 from xdistill_ros.episodes import Episode, Store, StoreError, Writer, layout
 from xdistill_ros.episodes.edit import delete, merge
 from xdistill_ros.episodes.realign import realign
 from xdistill_ros.episodes.rebuild import repaired
 from xdistill_ros.episodes.verify import verify
-
-ROOT = Path(__file__).parents[2]
 
 
 def nothing() -> None:
@@ -177,6 +172,7 @@ while True:
         delete(path, [0], lambda: None)
     else:
         merge(path, [spare], lambda: None)
+    print("done", flush=True)
 """
 
 
@@ -188,15 +184,7 @@ def test_killed_at_any_instant_the_store_is_the_old_or_the_new_one(store: Path, 
     seen = set()
     for _ in range(8):
         line = [sys.executable, "-c", EDIT_FOR_EVER, str(store), str(spare)]
-        child = subprocess.Popen(
-            line, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, start_new_session=True
-        )
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"begun\n"
-        time.sleep(float(rng.uniform(0.02, 0.6)))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
+        killed_amid(line, int(rng.integers(3)), float(rng.uniform(0.0, 1.2)))
         assert is_good(store)
         seen.add(len(Store(store).episodes))
     assert seen == {3, 4}

@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import pytest
 import zarr
 
 from tests.support import stores
+from tests.support.kills import killed_amid
 from xdistill_ros.episodes import DiskFullError, Store, StoreError, Writer, files, layout
 from xdistill_ros.rig import Rig
 from xdistill_ros.trials.projection import project
@@ -182,26 +181,14 @@ def test_swapping_is_one_step_or_an_error(tmp_path: Path) -> None:
 # ---- a writer that is killed
 
 
-def killed_after(path: Path, seconds: float) -> list[str]:
-    """Lets a process record into `path` and kills it; what it said: one line a committed episode, with its hash."""
-    line = [sys.executable, "-m", "tests.episodes.record_for_ever", str(path)]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()  # it has begun
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    said = process.stdout.read().split("\n")[:-1]  # a last line that was cut off is none
-    process.wait()
-    return said
-
-
 @pytest.mark.parametrize("session", range(-(-KILLS // KILLS_A_STORE)))
 def test_killed_at_any_instant_it_loses_at_most_the_open_episode(tmp_path: Path, rig: Rig, session: int) -> None:
     path, committed = tmp_path / "store.zarr", 0
     known: dict[int, str] = {}
     rng = np.random.default_rng(session)
     for _ in range(KILLS_A_STORE):
-        committed += len(killed_after(path, float(rng.uniform(0.0, 0.4))))
+        line = [sys.executable, "-m", "tests.episodes.record_for_ever", str(path)]
+        committed += len(killed_amid(line, int(rng.integers(3)), float(rng.uniform(0.0, 1.2))))
         with Writer(path, rig, "pick") as writer:
             kept = writer.episodes
         assert committed <= kept <= committed + 1, "what was said to be saved is there, and at most one more"
