@@ -32,7 +32,7 @@ from .cache import Cached, FeatureFile, fill
 from .config import FREE, Distillation
 from .images import Images
 from .loop import weighted_mse
-from .measure import Agreement, agreement
+from .measure import agreement
 from .processes import Processes, processes
 from .teachers import Published, Teacher
 from .views import Batch, Order, Views, loader, split
@@ -260,10 +260,10 @@ class Run:
         whole = [torch.cat(shares) for shares in zip(*self.those.gathered((guess, pooled)), strict=True)]
         self.student.train()
         if self.metrics is not None:
-            found: Agreement = agreement(whole[0], whole[1], self.wanted)
-            self.agreement = found._asdict()
+            self.agreement = agreement(whole[0], whole[1], self.wanted)._asdict()
+            said = ", ".join(f"{name} {value:.3f}" for name, value in self.agreement.items())
             self.metrics.write(self.step, held_out=self.agreement)
-            log.info("step %d: held out %s", self.step, found)
+            log.info("step %d: held out: %s", self.step, said)
 
     @torch.no_grad()
     def _features(self) -> Iterator[tuple[Tensor, Tensor]]:
