@@ -131,6 +131,7 @@ class Training:
             self._restart(batches)
             for batch in batches:
                 self._losses.append(self._step(batch.to(self.prepared.device)))
+                self._seen += len(batch.actions)
                 self.step += 1
                 epoch_ends = self.step % self.order.steps == 0
                 due = time.monotonic() - self._saved_at >= self.settings.checkpoint_s or self.step == self.steps
@@ -145,7 +146,7 @@ class Training:
 
     def _restart(self, batches: Prefetched[Batch]) -> None:
         """Of the clock by which speed is measured."""
-        self._began, batches.waited_s = time.perf_counter(), 0.0
+        self._began, batches.waited_s, self._seen = time.perf_counter(), 0.0, 0
 
     def _gather(self, step: int) -> Batch:
         return self.prepared.train.gather(self.order.rows(step), self.order.draw(step))
@@ -190,7 +191,7 @@ class Training:
                 )
             self.metrics.write(step, kind="step", epoch=(step - 1) // self.order.steps + 1, loss=loss)
         elapsed = time.perf_counter() - self._began
-        rate, share = len(losses) * self.settings.batch / elapsed, batches.waited_s / elapsed
+        rate, share = self._seen / elapsed, batches.waited_s / elapsed
         self.outcome.loader_share = share
         self._losses = []
         self._restart(batches)
