@@ -25,7 +25,8 @@ def plot(replay: Replay, title: str, path: Path) -> Path:
     channels = _channels(replay)
     figure = Figure(figsize=(13, 1.35 * len(channels) + 4.0), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    above, below = figure.subfigures(2, 1, height_ratios=[1.35 * len(channels) + 0.6, 2.6])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1.35 * len(channels) + 0.6, 2.6])
+    above, below = parts
     axes = above.subplots(len(channels), 1, sharex=True)
     axes[0].set_title(_KEY, loc="left", fontsize=8, color="#6b7280")
     for axis, (label, proposed, recorded) in zip(axes, channels, strict=True):
