@@ -88,7 +88,7 @@ def test_the_heat_of_a_running_policy_is_torchs_grad_cam(cases, feature):
     subject = Subject("it", case.folder, case.policy.encoder, case.policy.rig, case.policy.preprocess, case.policy)
     width = len(case.policy.preprocess) * case.policy.encoder.feature_dim
     usual = Typical(np.zeros(width, np.float32), np.ones(width, np.float32))
-    expected = looks(subject, usual, case.moments, SEED, fine=False)
+    expected = looks(subject, usual, case.moments, SEED)
     for camera, pixels in case.images.items():
         found = gaze.relevance(camera, pixels, case.observation)
         assert found.shape == (2, 3)

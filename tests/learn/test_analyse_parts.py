@@ -13,7 +13,7 @@ from torch import nn
 from tests.support import stores
 from tests.support.small_policy import small_policy
 from xdistill_ros.episodes import Control, Store
-from xdistill_ros.learn.analyse import embedding, finer, hand, neighbours, rows, stages, study
+from xdistill_ros.learn.analyse import embedding, hand, neighbours, rows, stages, study
 from xdistill_ros.learn.analyse.features import Typical
 from xdistill_ros.learn.analyse.looks import looks
 from xdistill_ros.learn.analyse.rows import Moments
@@ -197,7 +197,7 @@ def test_heat_lies_on_what_the_feature_is_about():
     spec = plain_spec()
     subject = Subject("reds", Path(), Reds(), stores.tiny_rig(), {"front": spec}, None)
     moments = Moments({"front": images}, np.eye(4)[None, None], np.zeros((1, 1)), np.zeros((1, 1, 6)))
-    found = looks(subject, Typical(np.zeros(1, np.float32), np.ones(1, np.float32)), moments, 0, fine=False)
+    found = looks(subject, Typical(np.zeros(1, np.float32), np.ones(1, np.float32)), moments, 0)
     assert found.cam["front"].shape == (1, 6, 8)
     assert np.argwhere(found.cam["front"][0] > 0).tolist() == [[2, 5]]
     heat = on_image(found.cam["front"][0], spec)
@@ -214,13 +214,13 @@ def test_a_policys_heat_follows_what_its_plan_depends_on(table_rig):
     subject = Subject("policy", Path(), policy.encoder, table_rig, policy.preprocess, policy)
     width = 2 * policy.encoder.feature_dim
     usual = Typical(np.zeros(width, np.float32), np.ones(width, np.float32))
-    found = looks(subject, usual, moments, 0, fine=False)
+    found = looks(subject, usual, moments, 0)
     assert found.cam["front"].shape == (1, 2, 3)
     assert all(found.saliency[name].max() > 0 for name in policy.preprocess)
     blind = policy.head.film.embed[0].weight
     with torch.no_grad():
         blind.zero_()
-    assert all(looks(subject, usual, moments, 0, fine=False).saliency[name].max() == 0 for name in policy.preprocess)
+    assert all(looks(subject, usual, moments, 0).saliency[name].max() == 0 for name in policy.preprocess)
 
 
 def test_what_the_crop_cuts_off_has_no_heat():
@@ -273,24 +273,3 @@ def test_features_of_which_nothing_can_be_said_are_refused(monkeypatch, table_ri
     subject = Subject("odd", Path(), Reds(), table_rig, {}, None)
     with pytest.raises(LearnError, match=f"odd: .*{said}"):
         study.study(subject, {}, None, 0)
-
-
-def test_finer_heat_lies_where_the_coarse_heat_does_and_closer_to_the_cause():
-    images = np.zeros((1, 1, 48, 64, 3), np.uint8)
-    images[0, 0, 18:22, 34:38, 0] = 255
-    subject = Subject("reds", Path(), Reds(), stores.tiny_rig(), {"front": plain_spec()}, None)
-    moments = Moments({"front": images}, np.eye(4)[None, None], np.zeros((1, 1)), np.zeros((1, 1, 6)))
-    usual = Typical(np.zeros(1, np.float32), np.ones(1, np.float32))
-    coarse, fine = (looks(subject, usual, moments, 0, fine=one).cam["front"][0] for one in (False, True))
-    assert fine.shape == (24, 32)
-    assert np.argwhere(coarse == coarse.max()).tolist() == [[2, 4]]
-    hottest = np.argwhere(fine == fine.max()).mean(0)
-    np.testing.assert_allclose((hottest + 0.5) * 2, (20, 36), atol=1.0)
-
-
-def test_maps_that_are_fine_already_stay(monkeypatch):
-    monkeypatch.setattr(finer, "ENOUGH", 6)
-    encoder, images = Reds(), torch.rand(1, 3, 48, 64)
-    with Tap(encoder) as tap:
-        encoder(images)
-        assert finer.maps(encoder, images, tap.maps, tap) is tap.maps

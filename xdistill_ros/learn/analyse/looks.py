@@ -28,7 +28,6 @@ from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.policy import actions as meaning
 
-from . import finer
 from .bars import track
 from .features import Typical
 from .rows import Moments
@@ -47,14 +46,11 @@ class Looks:
     cam: Mapping[str, Maps]
 
 
-def looks(subject: Subject, typical: Typical, moments: Moments, seed: int, *, fine: bool) -> Looks:
-    """Where `subject` looks at each of B moments; `seed` draws the noise that a policy's plans start from.
-
-    fine: the maps of Grad-CAM are those of `finer.maps`, under the same weights.
-    """
+def looks(subject: Subject, typical: Typical, moments: Moments, seed: int) -> Looks:
+    """Where `subject` looks at each of B moments; `seed` draws the noise that a policy's plans start from."""
     starts = range(0, len(moments), _BATCH)
     parts = [
-        _looks(subject, typical, moments.part(slice(at, at + _BATCH)), seed, fine)
+        _looks(subject, typical, moments.part(slice(at, at + _BATCH)), seed)
         for at in track(starts, f"where {subject.name} looks")
     ]
     return Looks(
@@ -63,7 +59,7 @@ def looks(subject: Subject, typical: Typical, moments: Moments, seed: int, *, fi
     )
 
 
-def _looks(subject: Subject, typical: Typical, moments: Moments, seed: int, fine: bool) -> Looks:
+def _looks(subject: Subject, typical: Typical, moments: Moments, seed: int) -> Looks:
     inputs, features, maps = [], [], []
     with torch.enable_grad(), Tap(subject.encoder) as tap:
         for camera in subject.preprocess:
@@ -77,13 +73,11 @@ def _looks(subject: Subject, typical: Typical, moments: Moments, seed: int, fine
         else:
             scalar = _plan_length(subject, subject.policy, moments, newest, seed)
         gradients = torch.autograd.grad(scalar, [*inputs, *maps])
-        by_pixel, by_map = gradients[: len(inputs)], gradients[len(inputs) :]
-        cams = []
-        for images, gradient, values in zip(inputs, by_map, maps, strict=True):
-            weights = tap.spatial(gradient).mean((2, 3), keepdim=True)
-            plain = tap.spatial(values).detach()
-            seen = finer.maps(subject.encoder, images, plain, tap) if fine else plain
-            cams.append((weights * seen).sum(1).clamp(min=0.0))
+    by_pixel, by_map = gradients[: len(inputs)], gradients[len(inputs) :]
+    cams = [
+        (tap.spatial(gradient).mean((2, 3), keepdim=True) * tap.spatial(values.detach())).sum(1).clamp(min=0.0)
+        for gradient, values in zip(by_map, maps, strict=True)
+    ]
     return Looks(
         saliency={camera: one.abs().amax(1).numpy() for camera, one in zip(subject.preprocess, by_pixel, strict=True)},
         cam={camera: one.numpy() for camera, one in zip(subject.preprocess, cams, strict=True)},

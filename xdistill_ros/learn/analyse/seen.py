@@ -20,7 +20,7 @@ from .subjects import Subject
 
 Kind = Literal["cam", "saliency"]
 KINDS: tuple[Kind, ...] = ("cam", "saliency")
-_BLUR_PX = 1.0  # of saliency, on the encoder's input: single pixels cannot be seen on a page
+_BLUR_PX = 1.5  # of saliency, on the encoder's input: single pixels cannot be seen on a page
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def see(
     made = []
     for subject, usual in looking:
         images = {view.camera: small[view] for view in subject.views}
-        made.append(Seen(subject, places, looks(subject, usual, moments(store, wanted, images), seed, fine=True)))
+        made.append(Seen(subject, places, looks(subject, usual, moments(store, wanted, images), seed)))
     return made
 
 

@@ -263,6 +263,7 @@ class Training:
             "command": "xdistill train", "configuration": runs.CONFIG, "encoder": settings.encoder.word,
             "encoder_sha256": prepared.content["weights"], "store": str(settings.store.resolve()),
             "store_sha256": prepared.content["store"], "episodes": prepared.episodes, "held_out": prepared.held_out,
+            "left_out": "; ".join(prepared.left_out),
             "demonstration_seeds": [seed for seed in seeds if seed is not None], "seed": settings.seed,
             "epoch": epoch, "steps": self.step, "xdistill_ros": __version__, "commit": runs.commit(),
             "torch": str(torch.__version__), "device": prepared.device.type, "minutes": round(self._spend() / 60, 1),
