@@ -33,6 +33,7 @@ def main(folder: Path) -> None:
         settings[part] = {
             name: PolicyFeature(FeatureType(one["type"]), tuple(one["shape"])) for name, one in settings[part].items()
         }
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     modes = settings.pop("normalization_mapping")
     settings["normalization_mapping"] = {name: NormalizationMode(mode) for name, mode in modes.items()}
     settings["n_action_steps"] = settings["horizon"] - settings["n_obs_steps"] + 1
@@ -45,6 +46,8 @@ def main(folder: Path) -> None:
     before, after = make_diffusion_pre_post_processors(policy.config, stats)
     for saved in (policy, before, after):
         saved.save_pretrained(folder / "checkpoint")
+    path = folder / "checkpoint" / "config.json"
+    path.write_text(json.dumps({"type": "diffusion", **json.loads(path.read_text())}))  # draccus after 0.10 omits it
 
     given = np.load(folder / "given.npz")
     noise, actions = torch.from_numpy(given["noise"])[None], []

@@ -21,12 +21,13 @@ def sentences(extra: str, *others: type[Exception]) -> Iterator[None]:
     from xdistill_ros.episodes import DiskFullError, StoreError
     from xdistill_ros.rig import RigError
 
+    known: tuple[type[Exception], ...] = (StoreError, DiskFullError, RigError, *others)
     try:
         yield
     except ModuleNotFoundError as error:
         typer.echo(f"{error}. It comes with: pip install 'xdistill_ros[{extra}]'", err=True)
         raise typer.Exit(2) from error
-    except (StoreError, DiskFullError, RigError, *others) as error:
+    except known as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except OSError as error:

@@ -157,8 +157,8 @@ def _states(store: Store, episode: Episode) -> StampedBuffer[ArmState]:
         return np.asarray(store.raw(episode, layout.STATE, key), np.float64)
 
     stamps = np.asarray(store.raw(episode, layout.STATE, "stamp_ns"), np.int64).tolist()
-    columns = (stamps, stream("position"), stream("velocity"), stream("gripper"))
-    states = [ArmState(stamp, *rest, float(width)) for stamp, *rest, width in zip(*columns, strict=True)]
+    columns = zip(stamps, stream("position"), stream("velocity"), stream("gripper").tolist(), strict=True)
+    states = [ArmState(stamp, position, velocity, width) for stamp, position, velocity, width in columns]
     return StampedBuffer.recorded("joint states", stamps, states)
 
 

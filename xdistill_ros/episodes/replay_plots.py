@@ -23,18 +23,21 @@ def plot(replay: Replay, title: str, path: Path) -> Path:
     from matplotlib.figure import Figure  # a second, and absent on a robot's PC
 
     channels = _channels(replay)
-    figure = Figure(figsize=(13, 1.35 * len(channels) + 3.4), layout="constrained")
+    figure = Figure(figsize=(13, 1.35 * len(channels) + 4.0), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    figure.text(0.99, 0.995, _KEY, ha="right", va="top", fontsize=8, color="#6b7280")
-    axes = figure.subplots(len(channels) + 1, 1, height_ratios=[1.0] * len(channels) + [1.6])
-    for axis, (label, proposed, recorded) in zip(axes, channels, strict=False):
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1.35 * len(channels) + 0.6, 2.6])
+    above, below = parts
+    axes = above.subplots(len(channels), 1, sharex=True)
+    axes[0].set_title(_KEY, loc="left", fontsize=8, color="#6b7280")
+    for axis, (label, proposed, recorded) in zip(axes, channels, strict=True):
         _channel(axis, replay, proposed, recorded)
         axis.set_ylabel(label, fontsize=8)
-        axis.sharex(axes[0])
-        axis.tick_params(labelbottom=axis is axes[len(channels) - 1])
-    axes[len(channels) - 1].set_xlabel("seconds")
-    _by_step(axes[-1], replay)
-    for axis in axes:
+    axes[-1].set_xlabel("seconds")
+    above.align_ylabels(axes)
+    errors = below.subplots(1, len(replay.errors), squeeze=False)[0]
+    for axis, (name, values) in zip(errors, replay.errors.items(), strict=True):
+        _by_step(axis, replay, name, values)
+    for axis in (*axes, *errors):
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,15 +98,13 @@ def _executed(replay: Replay) -> list[int]:
     return chosen
 
 
-def _by_step(axis: Any, replay: Replay) -> None:
-    """Median error of each quantity by how far ahead it was proposed, and the middle 80% as a band."""
+def _by_step(axis: Any, replay: Replay, name: str, errors: Array) -> None:
+    """Median error by how far ahead an action was proposed, and the middle 80% as a band."""
     ahead = np.arange(replay.known.shape[1]) / replay.rig.policy.rate_hz
-    for name, errors in replay.errors.items():
-        known = replay.known.any(axis=0)
-        low, middle, high = np.nanpercentile(errors[:, known], (10, 50, 90), axis=0)
-        (line,) = axis.plot(ahead[known], middle, marker=".", label=name)
-        axis.fill_between(ahead[known], low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    known = replay.known.any(axis=0)
+    low, middle, high = np.nanpercentile(errors[:, known], (10, 50, 90), axis=0)
+    axis.plot(ahead[known], middle, marker=".", color=_COMMANDED)
+    axis.fill_between(ahead[known], low, high, color=_COMMANDED, alpha=0.12, linewidth=0)
     axis.set_ylim(bottom=0.0)
+    axis.set_title(f"error of {name}: median and 10-90%", loc="left", fontsize=9)
     axis.set_xlabel("seconds ahead of the observation")
-    axis.set_ylabel("error, median and 10-90%", fontsize=8)
-    axis.legend(loc="upper left", fontsize=8, frameon=False, ncols=3)

@@ -142,11 +142,13 @@ def _condition_dim(outputs: Mapping[str, NDArray[Any]]) -> int:
 def _plain(provenance: Mapping[str, Any]) -> dict[str, str | int | float | list[int]]:
     """As the manifest has it: what is no number, text or list of whole numbers is written as JSON."""
 
-    def is_plain(value: Any) -> bool:
+    def plain(value: Any) -> str | int | float | list[int]:
+        if isinstance(value, str):
+            return str(value)  # of a kind of its own, such as torch's version
         numbers = isinstance(value, list) and all(type(one) is int for one in value)
-        return numbers or type(value) in (str, int, float)
+        return value if numbers or type(value) in (int, float) else json.dumps(value, default=str)
 
-    return {name: value if is_plain(value) else json.dumps(value, default=str) for name, value in provenance.items()}
+    return {name: plain(value) for name, value in provenance.items()}
 
 
 def _npy(values: NDArray[np.float32]) -> bytes:

@@ -117,8 +117,7 @@ What runs it refuses a rig that differs in what matters, and the arm's safety en
 - Nobody has judged it safe beside people. The envelope bounds motion; it does not make a policy right.
 - Actions were, in the training set ({space.kind}, {space.reference} to the network, metres and radians):
 
-{ranges}
-"""
+{ranges}"""
 
 
 def _data(data: Data | None, manifest: Manifest) -> str:
@@ -133,7 +132,7 @@ def _data(data: Data | None, manifest: Manifest) -> str:
         ("seeds of simulated scenes", _ranges(data.seeds) or "none: a real table"),
         ("rig", manifest.rig.name),
     ]
-    return f"## Data\n\n{_table(('', ''), rows)}\n"
+    return f"## Data\n\n{_table(('', ''), rows)}"
 
 
 def _networks(bundle: Bundle, networks: Networks, parity: Parity) -> str:
@@ -156,7 +155,7 @@ def _networks(bundle: Bundle, networks: Networks, parity: Parity) -> str:
         ("weights stored as", parity.precision),
         ("ONNX opset", str(manifest.provenance["onnx_opset"])),
     ]  # fmt: skip
-    return f"## Networks\n\n{_table(('', ''), rows)}\n"
+    return f"## Networks\n\n{_table(('', ''), rows)}"
 
 
 def _parity(parity: Parity) -> str:
@@ -164,11 +163,11 @@ def _parity(parity: Parity) -> str:
     table = _table(("stage", "largest value", "largest difference"), rows)
     return f"""## Parity
 
-The trained policy in torch against this bundle in ONNX Runtime, on the reference observation: {parity.verdict}.
+The trained policy in torch against this bundle in ONNX Runtime, on the reference observation:
+{parity.verdict}.
 Steps are at network scale, where 2 is the range of a channel; actions in metres, radians and rotation entries.
 
-{table}
-"""
+{table}"""
 
 
 def _results(results: Sequence[TrialResult]) -> str:
@@ -180,7 +179,7 @@ def _results(results: Sequence[TrialResult]) -> str:
     ]
     bundles = ", ".join(sorted({f"{one.provenance.bundle} {one.provenance.bundle_sha256[:12]}" for one in results}))
     table = _table(("task", "condition", "successes/trials", "Wilson 95%"), rows)
-    return f"## Results\n\nMeasured with the bundle {bundles}.\n\n{table}\n"
+    return f"## Results\n\nMeasured with the bundle {bundles}.\n\n{table}"
 
 
 def _origin(manifest: Manifest, training: Mapping[str, Any]) -> str:

@@ -59,7 +59,9 @@ def provenance(checkpoint: Checkpoint, trained: Trained) -> dict[str, Any]:
     weights = (checkpoint.folder / WEIGHTS).read_bytes()
     steps = trained.head.schedule.inference_steps
     dataset = checkpoint.training.get("dataset", {})
-    known = {name: checkpoint.training[name] for name in ("steps", "batch_size", "seed") if name in checkpoint.training}
+    known: dict[str, Any] = {
+        name: checkpoint.training[name] for name in ("steps", "batch_size", "seed") if name in checkpoint.training
+    }
     return {
         "source": "LeRobot DiffusionPolicy",
         "checkpoint": checkpoint.folder.name,

@@ -49,7 +49,8 @@ class LeRobotEncoder(Encoder):
             _replace_batch_norm(self.backbone)
         with torch.inference_mode():
             seen = self.backbone.eval()(torch.zeros(1, 3, *(crop or resize or image)))
-        self.pool = _SpatialSoftmax(*seen.shape[1:], keypoints)
+        _, channels, height, width = seen.shape
+        self.pool = _SpatialSoftmax(channels, height, width, keypoints)
         self.out = nn.Linear(self.feature_dim, self.feature_dim)
 
     def forward(self, images: Tensor) -> Tensor:

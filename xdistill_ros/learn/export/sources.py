@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from xdistill_ros import __version__
@@ -51,7 +52,7 @@ def of_run(run: Path, store: Path | None) -> Found:
     return Found(
         trained=trained,
         example=example,
-        provenance={**told, **named, "run": run.resolve().name, **_software(f"xdistill export {run.name}")},
+        provenance={**told, **named, "run": run.resolve().name, **_exported(run)},
         encoder=str(told.get("encoder", "")),
         data=data,
         training={**_yaml(config), **named} if config else {},
@@ -70,7 +71,7 @@ def of_lerobot(folder: Path, rig: Path, task: str, steps: int | None, store: Pat
     return Found(
         trained=trained,
         example=example,
-        provenance={**told, **_software(f"xdistill export {folder.name} --from lerobot")},
+        provenance={**told, **_exported(folder)},
         encoder=f"{config.vision_backbone} with spatial softmax, of LeRobot's DiffusionPolicy",
         data=data,
         training=config.model_dump(mode="json"),
@@ -95,10 +96,10 @@ def _store_of(run: Path, told: Mapping[str, Any]) -> Path | None:
     return store
 
 
-def _software(command: str) -> dict[str, Any]:
-    import torch
-
-    return {"command": command, "xdistill_ros": __version__, "torch": torch.__version__}
+def _exported(source: Path) -> dict[str, str]:
+    return {
+        "exported_by": f"xdistill export {source.name}, xdistill_ros {__version__}, torch {torch.__version__}",
+    }
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -5,10 +5,11 @@ Needs onnxscript. A graph takes some seconds, and keeps no word of the computer 
 
 from __future__ import annotations
 
-import io
 import math
+import tempfile
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -31,20 +32,20 @@ def traced(network: nn.Module, inputs: Mapping[str, tuple[int, ...]], output: st
     fp32. Raises LearnError where torch cannot express the network in ONNX.
     """
     example = tuple(torch.zeros(shape) for shape in inputs.values())
-    buffer = io.BytesIO()
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as made, torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter's own making
+            path = Path(made) / "traced.onnx"
             torch.onnx.export(
-                network.eval(), example, buffer, input_names=list(inputs), output_names=[output],
+                network.eval(), example, path, input_names=list(inputs), output_names=[output],
                 opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
             )  # fmt: skip
+            model = onnx.load(path)
     except torch.onnx.errors.OnnxExporterError as error:
         raise LearnError(
             f"{type(network).__name__}: torch cannot write it as an ONNX graph ({str(error).splitlines()[0]}); "
             "export a policy with another encoder"
         ) from error
-    model = onnx.load_from_string(buffer.getvalue())
     _forget(model)
     if precision != "fp32":
         _store_small(model.graph)
