@@ -102,7 +102,7 @@ def _gradients(scalars: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[lis
 
 
 def _cam(gradients: Sequence[Tensor], maps: Tensor, signed: bool) -> Tensor:
-    """(B, h', w') of maps (B, C, h', w') and gradients of their shape: Grad-CAM of one scalar, or several ones' length."""
+    """(B, h', w') of maps (B, C, h', w') and gradients of their shape: one scalar's Grad-CAM, or the length of many."""
     each = torch.stack([(one.mean((2, 3), keepdim=True) * maps).sum(1) for one in gradients])
     return each[0].clamp(min=0.0) if signed else each.square().mean(0).sqrt()
 
