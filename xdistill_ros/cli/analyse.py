@@ -86,7 +86,7 @@ def _print(results: Results) -> None:
 
 
 def _score(score: Score | None) -> str:
-    return "-" if score is None else f"{score.value:.3f} ({score.low:.2f} to {score.high:.2f})"
+    return "-" if score is None else f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def _agreement(one: EncoderResult) -> str:

@@ -4,13 +4,13 @@ The feature of an image is a constant plus the sum of what each cell of the enco
 *share*: for a ResNet-18 the cell's activations divided by the number of cells. `shares.pb`, which the export leaves
 beside the bundle's graphs, lets the encoder's graph give the shares too.
 
-Grad-CAM weighs each map by the mean gradient of a scalar with respect to it and adds the maps up. Where the feature is
-linear in the maps, that sum at a cell *is* the derivative of the scalar along the cell's share: how the scalar changes
-when a little more of what is seen there enters the feature. So no gradient graph is needed: the derivative is taken by
-central differences, two plans a cell (a 128x96 image has 12 cells).
+Grad-CAM weighs each map by the mean gradient of a number with respect to it and adds the maps up. Where the feature is
+linear in the maps, that sum at a cell *is* the derivative of the number along the cell's share: how it changes when
+there is a little more of what is seen there. So no gradient graph is needed: the derivative is taken by central
+differences, two plans a cell (a 128x96 image has 12 cells).
 
-The scalar is half the squared length of the plan at network scale: all T actions, each channel on its training range
-of [-1, 1]. Its gradient is the plan itself, so a channel counts as far as it is commanded off the middle of its range.
+A plan has T * A numbers, at network scale (each channel's range in training is [-1, 1]), and each has a Grad-CAM of its
+own, with its sign. The heat is the length of the vector of all of them: how far the plan changes, whichever way.
 """
 
 from __future__ import annotations
@@ -57,38 +57,31 @@ class Gaze:
         `observation` is what the policy acted on, and the images are those of its newest step; cameras may be left
         out, to save their time. Raises KeyError for a camera that the bundle does not have.
         """
-        plan = self._sampler.plan(observation, self._noise)
-        cells = {name: self.relevance(name, pixels, observation, plan) for name, pixels in images.items()}
         return to_unit({
-            name: on_image(np.maximum(found, 0.0), self._preprocess[name].spec) for name, found in cells.items()
+            name: on_image(self.relevance(name, pixels, observation), self._preprocess[name].spec)
+            for name, pixels in images.items()
         })  # fmt: skip
 
-    def relevance(
-        self, camera: str, pixels: NDArray[np.uint8], observation: Observation, plan: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float64]:
-        """Grad-CAM (h', w') with its negative values: the derivative of the scalar along each cell's share."""
-        if plan is None:
-            plan = self._sampler.plan(observation, self._noise)
+    def relevance(self, camera: str, pixels: NDArray[np.uint8], observation: Observation) -> NDArray[np.float64]:
+        """(h', w'): how far the plan changes along each cell's share."""
         preprocess = self._preprocess[camera]
         _, shares = self._sessions[preprocess.spec.output_size].run_all(**{INPUT: preprocess(pixels)})
         cells = shares.shape[2] * shares.shape[3]
         at = list(self._preprocess).index(camera) * self._feature_dim
         found = [
-            self._derivative(observation, slice(at, at + self._feature_dim), share * cells, plan) / cells
+            self._change(observation, slice(at, at + self._feature_dim), share * cells) / cells
             for share in shares[0].reshape(self._feature_dim, cells).T
         ]
         return np.reshape(found, shares.shape[2:])
 
-    def _derivative(
-        self, observation: Observation, where: slice, direction: NDArray[np.float32], plan: NDArray[np.float32]
-    ) -> float:
-        """Of the scalar along `direction` (F,) in the newest step's features `where`."""
+    def _change(self, observation: Observation, where: slice, direction: NDArray[np.float32]) -> float:
+        """Length of the plan's derivative along `direction` (F,) in the newest step's features `where`."""
         ends = []
         for sign in (_STEP, -_STEP):
             features = observation.features.copy()
             features[-1, where] += sign * direction
             ends.append(self._sampler.plan(dataclasses.replace(observation, features=features), self._noise))
-        return float(np.vdot(plan, ends[0].astype(np.float64) - ends[1]) / (2 * _STEP))
+        return float(np.linalg.norm(ends[0].astype(np.float64) - ends[1]) / (2 * _STEP))
 
 
 def _appended(bundle: Bundle) -> bytes:

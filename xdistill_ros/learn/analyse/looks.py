@@ -1,22 +1,24 @@
-"""Where an encoder looks: saliency and Grad-CAM of a scalar, by torch's gradients.
+"""Where an encoder looks: saliency and Grad-CAM, by torch's gradients with respect to the newest images.
 
-The scalar of a policy is half the squared length of the plan that it makes of a moment: T actions at network scale
-(each channel's range in training is [-1, 1]), denoised by the whole DDIM sampler from one fixed noise. Its gradient is
-the plan itself, so each channel counts as far as it is commanded off the middle of its range.
+Saliency is the largest of the three colours' absolute gradients at each pixel (Simonyan et al. 2014, arXiv 1312.6034).
+Grad-CAM weighs the last feature maps by the mean of the gradient over each, adds them up, and drops what is negative
+(Selvaraju et al. 2017, arXiv 1610.02391). Both are of a scalar; what a policy answers is a plan.
 
-The scalar of an encoder alone is half the squared length of its standardised feature: how far the moment is from the
+Of a policy: the plan is T actions at network scale (each channel's range in training is [-1, 1]), denoised by the
+whole DDIM sampler from one fixed noise. Each of its T * A numbers has a gradient and a Grad-CAM of its own, with its
+sign; what is shown is the length of the vector of all of them: how far the plan changes, whichever way, when there is a
+little more of what is seen at a place. The squared length is estimated without bias by random projections of the plan
+(Hutchinson), the same ones at every moment.
+
+Of an encoder alone: the scalar is half the squared length of its standardised feature, how far the moment is from the
 store's average, with every number of the feature counting alike. It says what the encoder finds remarkable, not what a
 policy would do with it.
-
-Both are differentiated with respect to the newest image of each camera. Saliency is the largest of the three colours'
-absolute gradients at each pixel (Simonyan et al. 2014, arXiv 1312.6034). Grad-CAM weighs the last feature maps by the
-mean of the gradient over each, adds them up, and drops what is negative (Selvaraju et al. 2017, arXiv 1610.02391).
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +38,7 @@ from .tap import Tap
 
 Maps = NDArray[np.float32]
 _BATCH = 16
+_OF_MAPS, _OF_PIXELS = 32, 4  # projections; pixels need the gradient through the whole encoder
 
 
 @dataclass(frozen=True)
@@ -69,23 +72,43 @@ def _looks(subject: Subject, typical: Typical, moments: Moments, seed: int) -> L
         newest = torch.cat(features, dim=1)
         if subject.policy is None:
             mean, spread = torch.from_numpy(typical.mean), torch.from_numpy(typical.spread)
-            scalar = 0.5 * ((newest - mean) / spread).square().sum()
+            of_pixels = of_maps = [0.5 * ((newest - mean) / spread).square().sum()]
         else:
-            scalar = _plan_length(subject, subject.policy, moments, newest, seed)
-        gradients = torch.autograd.grad(scalar, [*inputs, *maps])
-    by_pixel, by_map = gradients[: len(inputs)], gradients[len(inputs) :]
-    cams = [
-        (tap.spatial(gradient).mean((2, 3), keepdim=True) * tap.spatial(values.detach())).sum(1).clamp(min=0.0)
-        for gradient, values in zip(by_map, maps, strict=True)
-    ]
+            plan = _plan(subject, subject.policy, moments, newest, seed)
+            drawn = directions(_OF_MAPS, subject.policy.head.shape, seed)
+            of_maps = [(plan * one).sum() for one in drawn]
+            of_pixels = of_maps[:_OF_PIXELS]
+        by_pixel = _gradients(of_pixels, inputs)
+        by_map = _gradients(of_maps, maps)
+    signed = subject.policy is None
+    cams = [_cam([tap.spatial(one) for one in found], tap.spatial(values.detach()), signed)
+            for found, values in zip(by_map, maps, strict=True)]  # fmt: skip
+    saliencies = [torch.stack(found).square().mean(0).sqrt().amax(1) for found in by_pixel]
     return Looks(
-        saliency={camera: one.abs().amax(1).numpy() for camera, one in zip(subject.preprocess, by_pixel, strict=True)},
+        saliency={camera: one.numpy() for camera, one in zip(subject.preprocess, saliencies, strict=True)},
         cam={camera: one.numpy() for camera, one in zip(subject.preprocess, cams, strict=True)},
     )
 
 
-def _plan_length(subject: Subject, policy: Trained, moments: Moments, newest: Tensor, seed: int) -> Tensor:
-    """The policies' scalar, added up over the moments, with `newest` (B, n_cam * F) as the newest step's features."""
+def directions(count: int, shape: tuple[int, int], seed: int) -> Tensor:
+    """(count, T, A) random ones, along which the mean squared change of a plan is its squared length."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, *shape), dtype=np.float32))
+
+
+def _gradients(scalars: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """For each of `tensors`, the gradient of each of `scalars`."""
+    found = [torch.autograd.grad(scalar, tensors, retain_graph=True) for scalar in scalars]
+    return [[one[index] for one in found] for index in range(len(tensors))]
+
+
+def _cam(gradients: Sequence[Tensor], maps: Tensor, signed: bool) -> Tensor:
+    """(B, h', w') of maps (B, C, h', w') and gradients of their shape: one scalar's Grad-CAM, or the length of many."""
+    each = torch.stack([(one.mean((2, 3), keepdim=True) * maps).sum(1) for one in gradients])
+    return each[0].clamp(min=0.0) if signed else each.square().mean(0).sqrt()
+
+
+def _plan(subject: Subject, policy: Trained, moments: Moments, newest: Tensor, seed: int) -> Tensor:
+    """Plans (B, T, A) at network scale, with `newest` (B, n_cam * F) as the newest step's features."""
     features = torch.stack([*_older(subject, moments), newest], dim=1)
     proprio = meaning.proprioception(policy.proprio, moments.poses, moments.widths, moments.joints)
     normalised = torch.from_numpy(policy.statistics.proprio.normalise(proprio).astype(np.float32))
@@ -93,7 +116,7 @@ def _plan_length(subject: Subject, policy: Trained, moments: Moments, newest: Te
     noise = torch.from_numpy(np.random.default_rng(seed).standard_normal(policy.head.shape, dtype=np.float32))
     with_gradient = inspect.unwrap(Head.sample)  # the sampler itself, without `inference_mode` around it
     plan: Tensor = with_gradient(policy.head, condition, noise.expand(len(moments), -1, -1))
-    return 0.5 * plan.square().sum()
+    return plan
 
 
 @torch.no_grad()
