@@ -118,6 +118,7 @@ def examine() -> Iterator[Finding]:
     )  # fmt: skip
     yield _modules("ros2 launch", ("launch_ros",), "comes with ROS by apt; without it, use xdistill up")
     yield _modules("training", ("torch",), "pip install 'xdistill_ros[learn]'")
+    yield _modules("MetaWorld", ("metaworld",), "pip install 'xdistill_ros[bench]'")
     yield _cameras()
     yield _space("disk", Path.cwd(), DISK_MB, "free some space")
     yield _bundles()

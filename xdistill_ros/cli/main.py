@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from xdistill_ros.cli import analyse, distill, episodes, export, replay, train
+from xdistill_ros.cli import analyse, bench, distill, episodes, export, replay, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 app.add_typer(episodes.app, name="episodes")
+app.add_typer(bench.app, name="bench")
 app.command("distill")(distill.distill)
 app.command("train")(train.train)
 app.command("export")(export.export)

@@ -13,7 +13,7 @@ from xdistill_ros.rig import Rig
 from . import gl
 
 Pixels = NDArray[np.uint8]
-_SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
+SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
 
 
 class Painter:
@@ -36,7 +36,7 @@ class Painter:
                 self._by_size[size] = mujoco.Renderer(model, *size, max_geom=400)
         self._renderers = {name: self._by_size[size] for name, size in sizes.items()}
         for renderer in self._by_size.values():
-            for flag in _SLOW:
+            for flag in SLOW:
                 renderer.scene.flags[flag] = False
 
     def paint(self, data: mujoco.MjData, camera: str) -> Pixels:

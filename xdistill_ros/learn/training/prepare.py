@@ -63,7 +63,7 @@ def prepare(settings: TrainSettings, folder: Path) -> Prepared:
 
     Raises LearnError and StoreError for what cannot be trained on.
     """
-    device = _device(settings.device)
+    device = device_of(settings.device)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     store = Store(settings.store)
@@ -74,7 +74,7 @@ def prepare(settings: TrainSettings, folder: Path) -> Prepared:
     held_out = _held_out(store, shown, settings)
     held = np.isin(shown.windows.episodes, held_out)
     windows = shown.windows.only(~held)
-    _check_length(settings, len(windows.frames))
+    check_length(settings, len(windows.frames))
     statistics = windows.statistics(shown.rig, settings.proprio)
     encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     caches, copies, eye = _caches(settings, store, shown.rig, encoder, preprocess)
@@ -87,16 +87,17 @@ def prepare(settings: TrainSettings, folder: Path) -> Prepared:
         )  # fmt: skip
 
     train = material(windows)
-    _fit(policy, train, settings)
+    fit(policy, train, settings)
     return Prepared(
         store=store, rig=_with_urdf(shown.rig, store, folder), device=device, policy=policy, preprocess=preprocess,
         statistics=statistics, train=train, held=material(shown.windows.only(held)) if held_out else None,
         episodes=[index for index in shown.episodes if index not in held_out], held_out=held_out,
-        left_out=shown.left_out, content={"store": store_hash(store), "weights": _hash(settings.encoder.weights)},
+        left_out=shown.left_out, content={"store": store_hash(store), "weights": file_hash(settings.encoder.weights)},
     )  # fmt: skip
 
 
-def _device(wish: str) -> torch.device:
+def device_of(wish: str) -> torch.device:
+    """The device that settings name. Raises LearnError where it is not there."""
     if wish == "cuda" and not torch.cuda.is_available():
         raise LearnError("device is cuda, but this torch sees no GPU; install torch's CUDA build, or use device cpu")
     if wish == "cpu" or not torch.cuda.is_available():
@@ -133,7 +134,8 @@ def _held_out(store: Store, shown: Demonstrations, settings: TrainSettings) -> l
     return sorted(np.random.default_rng(settings.seed).permutation(usable)[:wanted].tolist())
 
 
-def _check_length(settings: TrainSettings, windows: int) -> None:
+def check_length(settings: TrainSettings, windows: int) -> None:
+    """Raises LearnError when the training ends before its learning rate has risen."""
     steps = Order(windows, settings.batch, 0).steps * settings.epochs
     if settings.optimiser.warm_up_steps >= steps:
         raise LearnError(
@@ -174,7 +176,7 @@ def _head(settings: TrainSettings, rig: Rig, statistics: Statistics, encoder: En
         raise LearnError(str(error)) from error
 
 
-def _fit(policy: Policy, train: Material, settings: TrainSettings) -> None:
+def fit(policy: Policy, train: Material, settings: TrainSettings) -> None:
     """Statistics that are taken once: of an untrained encoder's normalisation, and of the condition."""
     order, device = Order(len(train), settings.batch, settings.seed), next(policy.parameters()).device
     eye, generator = policy.eye, torch.Generator().manual_seed(settings.seed)
@@ -196,7 +198,8 @@ def _with_urdf(rig: Rig, store: Store, folder: Path) -> Rig:
     return rig.model_copy(update={"arm": rig.arm.model_copy(update={"urdf": path.resolve()})})
 
 
-def _hash(path: Path | None) -> str:
+def file_hash(path: Path | None) -> str:
+    """SHA-256 of a file; empty where there is none."""
     if path is None:
         return ""
     with path.open("rb") as file:

@@ -30,7 +30,7 @@ from . import held_out, rollouts
 from .boards import Boards
 from .policy import Policy
 from .prefetch import Prefetched
-from .prepare import prepare
+from .prepare import Prepared, prepare
 from .settings import FREE, TrainSettings
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Training:
         self.settings, self.folder = settings, folder
         checkpoint = runs.load_checkpoint(folder / runs.CHECKPOINT)
         self._refuse_others(checkpoint, checkpoint["told"]["content"] if checkpoint else {})
-        self.prepared = prepare(settings, folder)
+        self.prepared = self._prepare()
         self.told = self._refuse_others(checkpoint, self.prepared.content)
         runs.write_config(folder, settings.model_dump(mode="json"))
         self.policy = self.prepared.policy
@@ -97,6 +97,10 @@ class Training:
         self._losses: list[Tensor] = []
         self._saved_at = self._counted_at = time.monotonic()
         self._spent_s = float(checkpoint["spent_s"]) if checkpoint else 0.0
+
+    def _prepare(self) -> Prepared:
+        """Data and networks; another kind of demonstrations has its own."""
+        return prepare(self.settings, self.folder)
 
     def _refuse_others(self, checkpoint: dict[str, Any] | None, content: Mapping[str, str]) -> dict[str, Any]:
         """What decides this run. Raises LearnError when it is not what the checkpoint was made of."""
