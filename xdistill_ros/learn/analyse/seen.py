@@ -59,10 +59,10 @@ def see(
     return made
 
 
-def around_the_hand(store: Store, seen: Seen, rows: Sequence[int]) -> dict[Kind, dict[str, float]]:
+def around_the_hand(store: Store, seen: Seen, rows: Sequence[int]) -> dict[str, dict[str, float]]:
     """Mean `hand.concentration` over `rows`, for each kind of heat map and each fixed camera that shows the hand."""
     positions_m = np.asarray(store.data("robot_eef_pose")[:, :3], float)
-    made: dict[Kind, dict[str, float]] = {}
+    made: dict[str, dict[str, float]] = {}
     for kind in KINDS:
         found: dict[str, list[float]] = {}
         for row in rows:

@@ -49,7 +49,7 @@ def appended(encoder: bytes) -> bytes:
     pool, linear = _tail(model.graph)
     maps = pool.input[0]
     channels, height, width = _shape(model.graph, maps)[1:]
-    constants = [numpy_helper.from_array(np.float32(1.0 / (height * width)), "shares_of_one_cell")]
+    constants = [numpy_helper.from_array(np.array(1.0 / (height * width), np.float32), "shares_of_one_cell")]
     nodes = [helper.make_node("Mul", [maps, "shares_of_one_cell"], ["shares_of_maps"])]
     features, last = channels, "shares_of_maps"
     if linear is not None:
