@@ -10,14 +10,13 @@ import torch
 from diffusers import DDIMScheduler
 from torch import nn
 
-from xdistill_ros.learn.distil.teachers import IMAGENET_MEAN, IMAGENET_STD, DinoV2
 from xdistill_ros.learn.export.rounding import deployable, round_to_half
-from xdistill_ros.learn.networks.backbones import vision_transformer
 from xdistill_ros.learn.networks.ema import Average
 from xdistill_ros.learn.networks.encoders import Student, freeze_normalisation, normalise
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.networks.unet import UNetConfig
 from xdistill_ros.perception import Preprocess, PreprocessSpec
+from xdistill_ros.perception.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from xdistill_ros.policy.ddim import Ddim, Schedule
 
 SMALL = UNetConfig(widths=(16, 32), groups=4, step_dim=16, condition_hidden=32, condition_dim=16)
@@ -171,23 +170,3 @@ def test_rounding_is_idempotent():
     once = copy.deepcopy(network.state_dict())
     round_to_half(network)
     assert all(torch.equal(once[name], value) for name, value in network.state_dict().items())
-
-
-def test_dinov2_gives_targets_of_its_own_dimension_from_pixels_alone(tmp_path):
-    from safetensors.torch import save_file
-
-    options = {"depth": 2, "embed_dim": 48, "num_heads": 2, "img_size": 56}
-    network = vision_transformer("vit_small_patch14_dinov2", **options)
-    teacher = DinoV2(network, side_px=56)
-    images = torch.randint(0, 255, (3, 24, 32, 3), dtype=torch.uint8)
-    target, weights = teacher.targets(images, torch.tensor([0, 1, 2]))
-    assert target.shape == weights.shape == (3, teacher.dim) == (3, 48)
-    assert not target.requires_grad
-    save_file(network.state_dict(), tmp_path / "other.safetensors")
-    with pytest.raises(RuntimeError, match=r"size mismatch|Missing key"):
-        DinoV2.load(tmp_path / "other.safetensors", "vit_small_patch14_dinov2", side_px=56)
-
-
-def test_missing_dinov2_weights_are_named_with_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"save timm's pretrained"):
-        DinoV2.load(tmp_path / "nothing.safetensors")

@@ -123,8 +123,8 @@ def test_the_free_actions_answer_to_the_held_ones(sampler):
 
 def test_what_is_held_enters_every_step_as_noisy_as_the_rest(bundle, monkeypatch):
     sampler, noise = Sampler(bundle, seed=0, threads=1), np.zeros((16, 10), np.float32)
-    run, inputs = sampler._step.run, []
-    monkeypatch.setattr(sampler._step, "run", lambda **given: inputs.append(given["sample"][0]) or run(**given))
+    run, inputs = sampler._denoiser.predict, []
+    monkeypatch.setattr(sampler._denoiser, "predict", lambda x, film: inputs.append(x[0]) or run(x, film))
     committed = committed_chunk(5)
     sampler.sample(observation(), committed, noise)
     manifest = bundle.manifest

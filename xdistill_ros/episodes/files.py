@@ -17,11 +17,15 @@ _SYNC_S = 0.5  # between two
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Replaces `path` in one step, so that whoever reads it sees the old content or the new."""
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # what a full disk took of it is only in the way
+        raise
 
 
 def sync_filesystem(path: Path) -> None:

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -34,6 +35,7 @@ def lock(folder: Path) -> IO[bytes]:
     except BlockingIOError as error:
         file.close()
         raise LearnError(f"{folder}: another run works in this folder; wait for it, end it, or name another") from error
+    os.register_at_fork(after_in_child=file.close)  # a loader's process outlives a killed run by seconds
     return file
 
 
@@ -68,7 +70,6 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, buffer.getbuffer())  # not a copy: a large policy's is several gigabytes
     except OSError as error:
-        path.with_name(f".{path.name}.partial").unlink(missing_ok=True)  # what could be written only fills the disk
         kept = "the one before is whole" if path.exists() else "there is none yet"
         raise LearnError(
             f"{path}: the checkpoint could not be written ({error.strerror or error}); {kept}. "
@@ -117,6 +118,20 @@ class Metrics:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def commit() -> str:
+    """The commit of the checkout that runs, `+` where it was changed since; empty outside of one."""
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return ""
+    try:
+        git = ("git", "-C", str(checkout))
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], check=False).returncode == 1
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{head}+" if changed else head
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

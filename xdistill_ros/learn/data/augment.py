@@ -36,7 +36,7 @@ class Augmentation(BaseModel):
         images = self._blur(images, generator)
         if self.noise:
             sigma = self.noise * torch.rand(len(images), 1, 1, 1, generator=generator)
-            images = images + sigma.to(images.device) * _normal(images, generator)
+            images = images + _to(images, sigma) * _normal(images, generator)
         return _erase(images.clamp(0.0, 1.0), self.erase_probability, self.erase_fraction, generator)
 
     def _colour(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -50,15 +50,14 @@ class Augmentation(BaseModel):
         matrix = saturation * torch.eye(3).unsqueeze(0) + (1.0 - saturation) * grey
         matrix = matrix * factor(self.channel_gain, 3, 1) * factor(self.contrast, 1, 1)
         offset = 0.5 * (1.0 - matrix.sum(2)) + (factor(self.brightness, 1) - 1.0)
-        matrix, offset = matrix.to(images.device), offset.to(images.device)
-        changed = torch.einsum("bij,bjhw->bihw", matrix, images) + offset.view(-1, 3, 1, 1)
+        changed = torch.einsum("bij,bjhw->bihw", _to(images, matrix), images) + _to(images, offset).view(-1, 3, 1, 1)
         return changed.contiguous(memory_format=torch.channels_last)
 
     def _blur(self, images: Tensor, generator: torch.Generator) -> Tensor:
         chosen = torch.rand(len(images), generator=generator) < self.blur_probability
         if not bool(chosen.any()):
             return images
-        chosen = chosen.nonzero().flatten().to(images.device)
+        chosen = _to(images, chosen.nonzero().flatten())
         padded = functional.pad(images[chosen], (1, 1, 1, 1), mode="replicate")
         images = images.clone()
         images[chosen] = functional.avg_pool2d(padded, 3, stride=1)
@@ -72,6 +71,11 @@ def _shift(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
     return torch.stack([
         image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, corners, strict=True)
     ])  # fmt: skip
+
+
+def _to(images: Tensor, drawn: Tensor) -> Tensor:
+    """What was drawn, on the images' device, which is not waited for."""
+    return drawn.to(images.device, non_blocking=True)
 
 
 def _normal(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -94,10 +98,10 @@ def _erase(images: Tensor, probability: float, fraction: float, generator: torch
         y, x = int(top * (height - rows)), int(left * (width - columns))
         boxes.append((y, y + rows, x, x + columns))
     device = images.device
-    first_y, last_y, first_x, last_x = torch.tensor(boxes, device=device).T.unsqueeze(-1)
+    first_y, last_y, first_x, last_x = _to(images, torch.tensor(boxes)).T.unsqueeze(-1)
     ys, xs = torch.arange(height, device=device), torch.arange(width, device=device)
     in_rows, in_columns = (first_y <= ys) & (ys < last_y), (first_x <= xs) & (xs < last_x)
     covered = (in_rows.unsqueeze(2) & in_columns.unsqueeze(1)).unsqueeze(1)
-    chosen, colours = chosen.to(device), draws[:, 4:].to(device).view(-1, 3, 1, 1)
+    chosen, colours = _to(images, chosen), _to(images, draws[:, 4:]).view(-1, 3, 1, 1)
     images[chosen] = torch.where(covered, colours, images[chosen])
     return images

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xdistill_ros.episodes import Episode, Store, layout
+from xdistill_ros.episodes import Control, Episode, Store, layout
 from xdistill_ros.episodes.kinematics import forward_of
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.policy.observation import Forward
@@ -113,11 +113,14 @@ def _store_rows(recordings: Sequence[Recording], rig: Rig, found: Windows) -> ND
 
 
 def _check_finite(store: Store, episode: Episode) -> None:
-    found = {key: store.rows(episode, key) for key in _READ}
-    found |= {f"{layout.STATE}/{key}": store.raw(episode, layout.STATE, key) for key in _READ_RAW}
-    for key, values in found.items():
+    by_person = store.rows(episode, "in_control") == Control.PERSON
+    found = {key: (store.rows(episode, key), by_person) for key in _READ}
+    for key in _READ_RAW:
+        values = store.raw(episode, layout.STATE, key)
+        found[f"{layout.STATE}/{key}"] = values, np.ones(len(values), bool)
+    for key, (values, counts) in found.items():
         flat = np.asarray(values, float).reshape(len(values), -1)
-        wrong = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+        wrong = np.flatnonzero(~np.isfinite(flat).all(axis=1) & counts)
         if len(wrong):
             row = int(wrong[0])
             raise LearnError(

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from xdistill_ros.episodes import Store, layout
@@ -105,5 +106,5 @@ def _decoded(
     store: Store, key: str, rows: int, shrink: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     pixels = store.data(key)
-    for row in track(range(rows), f"reading {key}"):
+    for row in track(range(rows), f"reading {key}", console=Console(stderr=True)):
         yield row, shrink(np.asarray(pixels[row]))

@@ -6,6 +6,8 @@ never beside them: a crop where the running policy crops the centre, colours bef
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -30,8 +32,14 @@ def network_input(
     unit = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255.0
     if augmentation is not None:
         unit = augmentation(unit, generator)
-    mean, std = (torch.tensor(value, device=unit.device).view(1, 3, 1, 1) for value in (spec.mean, spec.std))
+    mean, std = _constant(spec.mean, unit.device), _constant(spec.std, unit.device)
     return ((unit - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@functools.cache
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(1, 3, 1, 1) of three numbers, brought to the device once: it would be waited for each time."""
+    return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
 def _crop(images: Tensor, spec: PreprocessSpec, generator: torch.Generator | None) -> Tensor:

@@ -14,9 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import track
 from torch import Tensor
 
 from xdistill_ros.learn.errors import LearnError
+
+from .processes import Processes
+from .teachers import Teacher
+from .views import Views, loader
 
 _VALUES, _DONE, _ABOUT = "features.f16", "done.u8", "about.json"
 
@@ -63,6 +68,25 @@ class FeatureFile:
     def values(self) -> NDArray[np.float16]:
         """All rows, mapped from the disk."""
         return np.memmap(self.folder / _VALUES, np.float16, "r", shape=(self.count, self.dim))
+
+
+def fill(
+    file: FeatureFile, views: Views, teacher: Teacher, those: Processes, workers: int, title: str
+) -> dict[str, str]:
+    """Asks `teacher` for what `file` lacks of `views`, each process for its share. Returns images that were corrupt.
+
+    The row of a corrupt image holds another's feature; nobody asks for it.
+    """
+    blocks = file.missing()[those.rank :: those.count]
+    corrupt: dict[str, str] = {}
+    batches = loader(views, [list(rows) for rows in blocks], workers, those.device.type == "cuda")
+    for rows in track(blocks, title, disable=not those.leads or not blocks):
+        batch = next(batches)
+        images = batch.student if batch.teacher is None else batch.teacher
+        file.put(rows, teacher.targets(images.to(those.device), batch.keys)[0])
+        corrupt.update(batch.corrupt)
+    those.wait()
+    return corrupt
 
 
 class Cached:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import Feature
@@ -48,6 +48,11 @@ class DataConfig(_Part):
     held_out: int = Field(2000, ge=12, description="images that are not trained on")
     crop_scale: tuple[float, float] = Field((0.35, 1.0), description="share of the image's area in a view")
     flip: bool = True
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -138,13 +138,15 @@ def _reason(error: BaseException) -> str:
     return "not an image" if "cannot identify image file" in told else told
 
 
-def _in_folder(folder: Path) -> Iterator[_Entry]:
-    for above, below, files in os.walk(folder, followlinks=True):
-        below.sort()
-        for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES:
-                path = Path(above) / name
-                yield _Entry(str(path.relative_to(folder)), -1, path.stat().st_size)
+def _in_folder(folder: Path, below: str = "") -> Iterator[_Entry]:
+    with os.scandir(folder / below) as found:
+        entries = sorted(found, key=lambda one: one.name)
+    for entry in entries:
+        name = f"{below}{entry.name}"
+        if entry.is_dir():
+            yield from _in_folder(folder, f"{name}/")
+        elif Path(entry.name).suffix.lower() in SUFFIXES:
+            yield _Entry(name, -1, 0 if entry.is_symlink() and not entry.is_file() else entry.stat().st_size)
 
 
 def _in_shard(shard: Path) -> Iterator[_Entry]:

@@ -1,6 +1,7 @@
-"""Stage 1: the student learns the teacher's feature by mean squared error on randomised renderings. Resumable.
+"""Stage 1 on renderings in memory: the student learns the teacher's feature by mean squared error. Resumable.
 
 Owns the optimisation and its checkpoint; what is learnt is the teacher's business, what is seen the collector's.
+`run` is the same for images on disk, at the size of ImageNet.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
+from xdistill_ros.learn import runs
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.networks.encoders import Student, normalise
 from xdistill_ros.learn.rates import one_cycle
@@ -141,11 +143,8 @@ def held_out_loss(encoder: Student, teacher: Teacher, data: Renderings, config: 
 def _save(
     encoder: Student, optimiser: torch.optim.Optimizer, step: int, history: list[float], checkpoint: Path
 ) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_suffix(".partial")
     state = {"encoder": encoder.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "history": history}
-    torch.save(state, partial)
-    partial.replace(checkpoint)
+    runs.save_checkpoint(checkpoint, state)
 
 
 def _resume(encoder: Student, optimiser: torch.optim.Optimizer, checkpoint: Path) -> tuple[int, list[float]]:

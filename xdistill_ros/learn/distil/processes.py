@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -17,8 +18,10 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks import backbones
 
 T = TypeVar("T")
+_PATIENCE = timedelta(hours=1)  # of the others, while one indexes a large data set
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,17 @@ class Processes:
         if self.count == 1:
             return
         if self.device.type == "cuda":
-            nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            backbones.synchronised(network)
             return
         for module in list(network.modules()):
             for name, child in module.named_children():
-                if isinstance(child, nn.BatchNorm2d):
+                if type(child) is nn.BatchNorm2d:
                     setattr(module, name, SynchronisedBatchNorm(child))
+                elif isinstance(child, nn.modules.batchnorm._BatchNorm):
+                    raise LearnError(
+                        f"{type(child).__name__} cannot take its statistics from several processes on CPUs: "
+                        "use one process, GPUs, or another student"
+                    )
 
 
 @contextmanager
@@ -121,7 +129,7 @@ def processes(device: str) -> Iterator[Processes]:
     if count == 1:
         yield Processes(0, 1, chosen)
         return
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size(), chosen)
     finally:

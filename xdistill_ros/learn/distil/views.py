@@ -1,8 +1,8 @@
 """Views of images, and their order: what is drawn at a step follows from the seed and the step alone.
 
-A view is a crop, resized for the student and for the teacher, and perhaps mirrored; both see the same one. Which crop it
-is follows from the seed, the view's number and the image, so that neither the count of workers nor of processes, nor
-where a run was interrupted, changes what is learnt.
+A view is a crop, resized for the student and for the teacher, and perhaps mirrored; both see the same one. Which crop
+it is follows from the seed, the view's number and the image, so that neither the count of workers nor of processes,
+nor where a run was interrupted, changes what is learnt.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _GAP = 2.0  # an image is reduced coarsely to this many times its final size bef
 _CROPS, _ORDERS = 1, 2  # streams of chance
 _ASPECT = 4 / 3  # largest stretch of a crop, as in training on ImageNet
 _MOST_CORRUPT = 100  # in a row: then they are no images at all
+HOPELESS = -1  # the key of a view that has none
 _TOGETHER = 64  # shards that are shuffled among each other, so that a disk reads from few places at a time
 
 
@@ -73,20 +74,20 @@ class Views(Dataset[Batch]):
             student, teacher = (None if one is None else torch.from_numpy(np.array(one)) for one in pictures)
             assert student is not None
             return Batch(torch.tensor(view * len(self.rows) + position), student, teacher, corrupt)
-        name, reason = corrupt[0]
-        raise LearnError(
-            f"{len(corrupt)} images in a row cannot be read, from {name} ({reason}): is the data set whole?"
-        )
+        return Batch(torch.tensor(HOPELESS), torch.zeros(*self.student_px, 3, dtype=torch.uint8), None, corrupt)
 
     def _view(self, index: int, view: int) -> tuple[Image.Image, Image.Image | None]:
         image = self.images.open(index)
         box, mirrored = self._crop(image.size, index, view)
-        sizes = [self.student_px] + ([self.teacher_px] if self.teacher_px not in (None, self.student_px) else [])
+        sizes = [self.student_px]
+        if self.teacher_px is not None and self.teacher_px != self.student_px:
+            sizes.append(self.teacher_px)
         image, box = _shrunk(image, box, max(height for height, _ in sizes), max(width for _, width in sizes))
         image = decoded(image)
         if mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             box = (image.width - box[2], box[1], image.width - box[0], box[3])
+        box = (max(0.0, box[0]), max(0.0, box[1]), min(box[2], image.width), min(box[3], image.height))  # rounding
         views = [
             image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=_GAP)
             for height, width in sizes
@@ -171,18 +172,34 @@ def split(count: int, held_out: int, batch: int, seed: int) -> tuple[Rows, Rows]
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def loader(
-    views: Views, batches: Sampler[list[int]] | Sequence[list[int]], workers: int, pin: bool
-) -> DataLoader[Batch]:
-    """Batches of `views` by their keys, read ahead by `workers` processes."""
-    return DataLoader(
-        views, batch_sampler=batches, num_workers=workers, collate_fn=_collate, pin_memory=pin,
+def loader(views: Views, keys: Sampler[list[int]] | Sequence[list[int]], workers: int, pin: bool) -> Iterator[Batch]:
+    """Batches of `views` by their keys, read ahead by `workers` processes. LearnError where hardly an image is one."""
+    batches = DataLoader(
+        views, batch_sampler=keys, num_workers=workers, collate_fn=_collate, pin_memory=pin,
         prefetch_factor=4 if workers else None,
     )  # fmt: skip
+    try:
+        for batch in batches:
+            if bool((batch.keys == HOPELESS).any()):
+                name, reason = batch.corrupt[0]
+                raise LearnError(
+                    f"{_MOST_CORRUPT} images in a row cannot be read, one of them {name} ({reason}): "
+                    "is the data set whole?"
+                )
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise LearnError(
+            f"a process that reads images was ended from outside ({str(error).splitlines()[0]}): too little memory, or "
+            "too little in /dev/shm (docker: --shm-size); lower machine.workers"
+        ) from error
 
 
 def _collate(items: list[Batch]) -> Batch:
+    teacher = [one.teacher for one in items if one.teacher is not None]
     return Batch(
         torch.stack([one.keys for one in items]), torch.stack([one.student for one in items]),
-        torch.stack([one.teacher for one in items]), [named for one in items for named in one.corrupt],
+        torch.stack(teacher) if len(teacher) == len(items) else None,
+        [named for one in items for named in one.corrupt],
     )  # fmt: skip

@@ -110,6 +110,16 @@ def maps(network: nn.Module, images: Tensor) -> Tensor:
     return patches.mT.unflatten(2, network.patch_embed.grid_size)  # type: ignore[union-attr, arg-type]
 
 
+def synchronised(network: nn.Module) -> nn.Module:
+    """`network`, changed in place: every BatchNorm takes its statistics from all processes. For GPUs.
+
+    timm's own way, since torch's would drop the activation that some of timm's layers hold.
+    """
+    _timm()
+    changed: nn.Module = importlib.import_module("timm.layers").convert_sync_batchnorm(network)
+    return changed
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a weights file: safetensors, or a .pth read without unpickling objects."""
     _timm()

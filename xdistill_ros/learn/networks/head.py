@@ -35,9 +35,9 @@ class Head(nn.Module):
     def loss(self, condition: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """Mean squared error of the prediction at random diffusion steps (Ho et al. 2020, arXiv 2006.11239)."""
         # drawn where the generator is (the CPU), so that every device trains on the same noise
-        noise = torch.randn(actions.shape, generator=generator).to(actions.device)
+        noise = torch.randn(actions.shape, generator=generator).to(actions.device, non_blocking=True)
         steps = torch.randint(0, self.schedule.num_train_timesteps, (len(actions),), generator=generator)
-        steps = steps.to(actions.device)
+        steps = steps.to(actions.device, non_blocking=True)
         noisy = self._noise.add_noise(actions, noise, steps)
         return functional.mse_loss(self(noisy, steps, condition).float(), self._wanted(actions, noise, steps))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from xdistill_ros.learn.errors import LearnError
@@ -90,7 +91,7 @@ def put(encoder: Backbone, path: Path, prefix: str, name: str) -> None:
         raise LearnError(f"{path}: no such file; it should hold the weights of {name}. {how_to_get(name)}")
     try:
         state = backbones.read(path)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, SafetensorError) as error:
         raise LearnError(f"{path}: cannot be read as weights ({error}). {how_to_get(name)}") from error
     if prefix and any(key.startswith(prefix) for key in state):
         state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -61,14 +61,27 @@ def _points(weights: Path | None, size: Size | None) -> Encoder:
 def _dinov2(weights: Path | None, size: Size | None) -> Encoder:
     """The size of the network is that of the file; without one the small one, from the library's cache."""
     name = "dinov2_vits14"
-    if weights is not None and weights.is_file():
+    _must_be_there(weights, name)
+    if weights is not None:
         tokens = [value for key, value in backbones.read(weights).items() if key.endswith("cls_token")]
         name = _DINOV2.get(tokens[0].shape[-1], name) if tokens else name
     return pretrained.load(name, weights, size)
 
 
 def _published(name: str) -> Callable[[Path | None, Size | None], Encoder]:
-    return lambda weights, size: pretrained.load(name, weights, size)
+    def load(weights: Path | None, size: Size | None) -> Encoder:
+        _must_be_there(weights, name)
+        return pretrained.load(name, weights, size)
+
+    return load
+
+
+def _must_be_there(weights: Path | None, name: str) -> None:
+    """Before a large network is built for nothing."""
+    if weights is not None and not weights.is_file():
+        raise LearnError(
+            f"{weights}: no such file; it should hold the weights of {name}. {pretrained.how_to_get(name)}"
+        )
 
 
 def _refuse(weights: Path | None, word: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,15 +23,13 @@ class Prefetched(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         with ThreadPoolExecutor(1, "loader") as pool:
             coming = iter(range(self._first, self._last))
-            made = deque(pool.submit(self._make, step) for step, _ in zip(coming, range(self._ahead), strict=False))
+            made = deque(pool.submit(self._make, step) for step in islice(coming, self._ahead))
             try:
                 while made:
                     began = time.perf_counter()
                     item = made.popleft().result()
                     self.waited_s += time.perf_counter() - began
-                    for step in coming:
-                        made.append(pool.submit(self._make, step))
-                        break
+                    made.extend(pool.submit(self._make, step) for step in islice(coming, 1))
                     yield item
             finally:
                 pool.shutdown(cancel_futures=True)

@@ -196,14 +196,18 @@ def assigned(text: str) -> dict[str, Any]:
     """The document of `FIELD=VALUE`, the field dotted and the value YAML. Raises LearnError."""
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise LearnError(f"--set {text}: give FIELD=VALUE, such as optimiser.learning_rate=3e-4")
+        raise LearnError(f"--set {text}: give FIELD=VALUE, such as optimiser.learning_rate=0.0003")
     try:
-        parsed: Any = yaml.safe_load(value)
+        return nested(name, yaml.safe_load(value))
     except yaml.YAMLError as error:
         raise LearnError(f"--set {text}: the value is not readable as YAML ({error})") from error
+
+
+def nested(name: str, value: Any) -> dict[str, Any]:
+    """The document in which the field of a dotted name has `value`."""
     for part in reversed(name.split(".")):
-        parsed = {part: parsed}
-    return dict(parsed)
+        value = {part: value}
+    return dict(value)
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,147 @@
+"""Rollouts while training: the policy in memory flies as its bundle does, and the paper's protocol is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.rigs import sim_table
+from tests.support.stores import write_store
+from tests.support.torch_policy import random_policy
+from tests.support.training import lines, save_student, tiny
+from xdistill_ros import rig as rigs
+from xdistill_ros.learn import policies
+from xdistill_ros.learn.export.bundle import Example, export
+from xdistill_ros.learn.networks.encoders import Student
+from xdistill_ros.learn.policies import Trained
+from xdistill_ros.learn.training import rollouts
+from xdistill_ros.learn.training.in_memory import InMemory
+from xdistill_ros.learn.training.settings import RolloutSettings
+from xdistill_ros.learn.training.trainer import train
+from xdistill_ros.policy.chunk import Chunk
+from xdistill_ros.policy.loading import load_bundle
+from xdistill_ros.rig import Rig
+from xdistill_ros.sim import World
+from xdistill_ros.sim.pilots import PolicyPilot
+from xdistill_ros.sim.rollout import Run
+
+
+def flown(rig: Rig, pilot: PolicyPilot) -> list[Chunk]:
+    """The chunks that a pilot proposes in a second and a half."""
+    chunks: list[Chunk] = []
+    with World(rig, "move_cube") as world:
+        pilot.begin(world, 3)
+        run = Run(world, pilot)
+        original = run.chunks.push
+
+        def spy(due_ns: int, chunk: Chunk) -> None:
+            chunks.append(chunk)
+            original(due_ns, chunk)
+
+        run.chunks.push = spy  # type: ignore[method-assign]
+        while world.elapsed_s < 1.5:
+            run.tick()
+    return chunks
+
+
+@pytest.mark.parametrize("merge", ["ensemble", "rtc"])
+def test_in_memory_it_proposes_what_its_bundle_proposes(tmp_path: Path, merge: str) -> None:
+    rig = sim_table(merge=merge)
+    trained = random_policy(rig)
+    steps, rng = rig.policy.observation_horizon, np.random.default_rng(0)
+    example = Example(
+        pixels={
+            name: tuple(rng.integers(0, 255, (480, 640, 3), np.uint8) for _ in range(steps)) for name in rig.cameras
+        },
+        poses=np.tile(np.eye(4), (steps, 1, 1)), widths=np.full(steps, 0.05), joints=np.zeros((steps, 6)),
+    )  # fmt: skip
+    bundle = load_bundle(export(trained, example, {"command": "a test"}, tmp_path / "m" / "move_cube"), rig)
+    of_bundle, of_torch = (flown(rig, PolicyPilot(policy, rig)) for policy in (bundle, InMemory(trained, "cpu")))
+    assert len(of_torch) >= 3
+    for one, other in zip(of_bundle, of_torch, strict=True):
+        assert one.observation_ns == other.observation_ns
+        np.testing.assert_allclose(one.actions, other.actions, atol=1e-3)
+
+
+def small_table() -> Rig:
+    """The simulated table with cameras that are drawn in no time."""
+    document = sim_table().model_dump(mode="json")
+    for camera in document["cameras"].values():
+        camera |= {"width_px": 64, "height_px": 48}
+        camera["intrinsics"] = {name: value / 10 for name, value in camera["intrinsics"].items()}
+    return rigs.parse(document, "small table")
+
+
+def test_a_policy_of_a_folder_is_rolled_out_to_the_end(tmp_path: Path) -> None:
+    """Random weights close no door; that the arm holds where it stands for the whole time is enough here."""
+    rig = small_table()
+    made = random_policy(sim_table(), "door_close")
+    preprocess = {
+        name: spec.model_copy(update={"source_width_px": 64, "source_height_px": 48})
+        for name, spec in made.preprocess.items()
+    }
+    torch.manual_seed(0)
+    encoder = Student(12, "projection").eval()
+    trained = Trained("door_close", rig, preprocess, made.proprio, made.statistics, encoder, made.head)
+    policies.save(trained, tmp_path, {})
+    assert rollouts.Job(tmp_path, "id", (rollouts.FIRST_SEED,), "cpu").run() in ([False], [True])
+
+
+class Inline:
+    """An executor of this process."""
+
+    def __init__(self, processes: int, mp_context: Any) -> None:
+        del mp_context
+        self.processes = processes
+
+    def __enter__(self) -> Inline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, call: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+        return map(call, jobs)
+
+
+@pytest.mark.parametrize("processes", [1, 3, 20])
+def test_however_many_processes_the_results_stand_in_the_order_of_their_scenes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int
+) -> None:
+    monkeypatch.setattr(rollouts, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(rollouts.Job, "run", lambda self: [seed % 3 == 0 for seed in self.seeds])
+    found = rollouts.successes(tmp_path, RolloutSettings(episodes=7, processes=processes), "cpu")
+    assert found == [(rollouts.FIRST_SEED + index) % 3 == 0 for index in range(7)]
+
+
+def test_the_seeds_are_neither_those_of_demonstrations_nor_those_of_trials() -> None:
+    from xdistill_ros.learn.table.evaluate import FIRST_SEED
+    from xdistill_ros.learn.table.recipe import Recipe
+
+    recipe = Recipe.load(Path("config/learn/sim_table.yaml"))
+    assert recipe.renderings.seed + recipe.renderings.per_task < rollouts.FIRST_SEED < rollouts.LAST_SEED < FIRST_SEED
+
+
+def test_the_maximum_is_kept_apart_from_the_last_and_told_as_a_maximum(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, student = write_store(tmp_path / "s.zarr", 2), save_student(tmp_path / "encoder.safetensors")
+    results = iter([[True, False, False], [True, True, False], [False, False, False]])
+    monkeypatch.setattr(rollouts, "check", lambda *_, **__: None)
+    monkeypatch.setattr(rollouts, "successes", lambda *_: next(results))
+    wanted = tiny(store, student, epochs=5, held_out=0, rollouts={"every_epochs": 2, "episodes": 3})
+    outcome = train(wanted, tmp_path / "run")
+    assert outcome.rollouts == [(2, 1, 3), (4, 2, 3), (5, 0, 3)], "every second epoch, and the last"
+    assert outcome.best == (4, 2, 3)
+    assert policies.provenance(tmp_path / "run" / "best")["epoch"] == 4
+    assert policies.provenance(tmp_path / "run")["epoch"] == 5
+    told = lines(tmp_path / "run", "rollouts")
+    assert [one["successes"] for one in told] == [1, 2, 0]
+    assert told[0]["first_seed"] == rollouts.FIRST_SEED
+    again = train(wanted, tmp_path / "run")
+    assert again.best == (4, 2, 3), "a finished run still knows"

@@ -1,0 +1,79 @@
+"""Success of a policy under training at the simulated table: the whole loop in process, several processes at a time.
+
+Seeds are neither those of demonstrations and renderings (below 90000) nor those of trials (from 100000): what is
+chosen by these rollouts must not have been chosen on the trials that judge it.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from xdistill_ros.learn import policies
+from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.rig import Rig
+
+from .settings import RolloutSettings
+
+FIRST_SEED, LAST_SEED = 90_000, 99_999
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some episodes of the policy in a folder."""
+
+    folder: Path
+    condition: str
+    seeds: tuple[int, ...]
+    device: str
+
+    def run(self) -> list[bool]:
+        """Which of them succeeded."""
+        from xdistill_ros.sim import World
+        from xdistill_ros.sim.pilots import PolicyPilot
+        from xdistill_ros.sim.rollout import rollout
+
+        from .in_memory import InMemory
+
+        torch.set_num_threads(1)
+        trained = policies.load(self.folder)
+        pilot = PolicyPilot(InMemory(trained, self.device), trained.rig)
+        with World(trained.rig, trained.task, self.condition, self.seeds[0]) as world:
+            return [rollout(world, pilot, seed, self.condition).success for seed in self.seeds]
+
+
+def check(rig: Rig, task: str, settings: RolloutSettings, points: bool) -> None:
+    """Raises LearnError when the store's task cannot be rolled out."""
+    if rig.simulation is None:
+        raise LearnError(
+            f"rollouts: rig {rig.name} has no `simulation` section, so it is hardware; set rollouts to null"
+        )
+    if points:
+        raise LearnError("rollouts: the simulated cameras have no depth, which pointnet takes; set rollouts to null")
+    try:
+        from xdistill_ros.sim import CONDITIONS, TASKS
+    except ModuleNotFoundError as error:
+        raise LearnError(f"rollouts: {error}; pip install 'xdistill_ros[sim]', or set rollouts to null") from error
+    if task not in TASKS:
+        raise LearnError(f"rollouts: the simulated table has no task {task!r}, only {', '.join(TASKS)}")
+    if settings.condition not in CONDITIONS:
+        raise LearnError(
+            f"rollouts.condition is {settings.condition!r}; the simulated table has {', '.join(CONDITIONS)}"
+        )
+    if settings.episodes > LAST_SEED - FIRST_SEED + 1:
+        raise LearnError(f"rollouts.episodes is {settings.episodes}, at most {LAST_SEED - FIRST_SEED + 1} have seeds")
+
+
+def successes(folder: Path, settings: RolloutSettings, device: str) -> list[bool]:
+    """Whether each of `settings.episodes` succeeded, by the policy in `folder`; always the same scenes."""
+    processes = min(settings.processes or os.cpu_count() or 1, settings.episodes)
+    seeds = range(FIRST_SEED, FIRST_SEED + settings.episodes)
+    jobs = [Job(folder, settings.condition, tuple(seeds[start::processes]), device) for start in range(processes)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        shares = list(pool.map(Job.run, jobs))
+    return [shares[index % processes][index // processes] for index in range(settings.episodes)]
