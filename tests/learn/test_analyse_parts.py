@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.support import stores
 from tests.support.small_policy import small_policy
-from xdistill_ros.episodes import Control, Store
+from xdistill_ros.episodes import Control, Episode
 from xdistill_ros.learn.analyse import embedding, hand, neighbours, rows, stages, study
 from xdistill_ros.learn.analyse.features import Typical
 from xdistill_ros.learn.analyse.looks import looks
@@ -32,60 +32,73 @@ def grasp(made: list[stores.Row], first: int = 6, after: int = 18) -> None:
         row["action"] = np.append(row["action"][:6], 0.0 if first <= number < after else 0.08)
 
 
-def mark(made: list[stores.Row]) -> None:
-    """The operator marks a stage after eight rows, and another after sixteen."""
-    for number, row in enumerate(made):
-        row["stage"] = number // 8
+class Told:
+    """What a store tells of its rows: episodes of 24, without a disk."""
+
+    path = Path("told.zarr")
+    rig = stores.tiny_rig()
+
+    def __init__(self, episodes: int, **columns: np.ndarray) -> None:
+        self.ends = [24 * (index + 1) for index in range(episodes)]
+        self.episodes = [Episode(index, end - 24, end, None) for index, end in enumerate(self.ends)]
+        count = 24 * episodes
+        self._columns = {
+            "stage": np.zeros(count), "action": np.full((count, 7), 0.04), "timestamp": 0.1 * np.arange(count),
+            "in_control": np.full(count, int(Control.PERSON)),
+        } | columns  # fmt: skip
+
+    def data(self, key: str) -> np.ndarray:
+        return self._columns[key]
 
 
-def store_with(path: Path, *changes: stores.Change | None) -> Store:
-    chosen = {index: change for index, change in enumerate(changes) if change}
-    return Store(stores.write_store(path / "store.zarr", len(changes), changes=chosen))
+def grasping(episodes: int = 2) -> Told:
+    """The gripper is commanded to close from row 6 to 18 of each."""
+    widths = np.where((np.arange(24) >= 6) & (np.arange(24) < 18), 0.0, 0.08)
+    return Told(episodes, action=np.tile(widths, episodes)[:, None].repeat(7, 1))
 
 
-def test_stages_are_those_that_the_operator_marked(tmp_path):
-    found = stages.of(store_with(tmp_path, mark, None))
+def test_stages_are_those_that_the_operator_marked():
+    found = stages.of(Told(2, stage=np.append(np.arange(24) // 8, np.zeros(24))))
     assert found.names == ("stage 0", "stage 1", "stage 2")
     assert found.labels[:24].tolist() == [0] * 8 + [1] * 8 + [2] * 8
     assert set(found.labels[24:]) == {stages.UNKNOWN}
     assert "1 of 2 episodes have no mark" in found.origin
 
 
-def test_without_marks_stages_follow_the_commanded_gripper_and_it_is_said(tmp_path):
-    found = stages.of(store_with(tmp_path, grasp, grasp))
+def test_without_marks_stages_follow_the_commanded_gripper_and_it_is_said():
+    found = stages.of(grasping())
     assert found.names == ("before the grasp", "holding", "after the release")
     assert found.labels[24:].tolist() == [0] * 6 + [1] * 12 + [2] * 6
     assert "nobody marked stages" in found.origin
     assert "40 mm" in found.origin
 
 
-def test_a_gripper_that_does_not_move_makes_one_stage(tmp_path):
-    found = stages.of(store_with(tmp_path, None))
+def test_a_gripper_that_does_not_move_makes_one_stage():
+    found = stages.of(Told(1))
     assert found.names == ("the whole task",)
     assert "one stage" in found.origin
 
 
-def test_only_rows_of_a_person_are_looked_at(tmp_path):
-    def let_run(made: list[stores.Row]) -> None:
-        for row in made[:10]:
-            row["in_control"] = int(Control.POLICY)
-
-    chosen = rows.choose(store_with(tmp_path, let_run, grasp))
+def test_only_rows_of_a_person_are_looked_at():
+    control = np.full(48, int(Control.PERSON))
+    control[:10] = int(Control.POLICY)
+    chosen = rows.choose(Told(2, in_control=control))
     assert chosen.index.tolist() == list(range(10, 48))
     assert chosen.episode.tolist() == [0] * 14 + [1] * 24
     assert chosen.second[0] == pytest.approx(1.0)
+    with pytest.raises(LearnError, match="in 0 rows only; at least 12 are needed"):
+        rows.choose(Told(2, in_control=np.zeros(48)))
 
 
-def test_a_store_is_thinned_out_evenly(tmp_path, monkeypatch):
+def test_a_store_is_thinned_out_evenly(monkeypatch):
     monkeypatch.setattr(rows, "MOST_ROWS", 16)
-    chosen = rows.choose(store_with(tmp_path, grasp, grasp))
+    chosen = rows.choose(grasping())
     assert chosen.every == 3
     assert chosen.index.tolist() == list(range(0, 48, 3))
 
 
-def test_history_repeats_the_first_row_of_an_episode_and_never_reaches_into_another(tmp_path):
-    store = store_with(tmp_path, None, None)
-    assert rows.history(store, [0, 5, 24, 47]).tolist() == [[0, 0], [4, 5], [24, 24], [46, 47]]
+def test_history_repeats_the_first_row_of_an_episode_and_never_reaches_into_another():
+    assert rows.history(Told(2), [0, 5, 24, 47]).tolist() == [[0, 0], [4, 5], [24, 24], [46, 47]]
 
 
 def clusters(apart: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

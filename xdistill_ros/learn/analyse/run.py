@@ -79,7 +79,8 @@ def _compare(
     results = Results(
         store=store.path.name, task=str(store.attributes.get("task", "")), episodes=len(np.unique(chosen.episode)),
         rows=len(chosen.index), every=chosen.every, stages=_counts(chosen), stages_from=chosen.origin, seed=asked.seed,
-        software=__version__, frames=frames, film=FILM if filmed else None, film_episode=filmed.index if filmed else None,
+        software=__version__, frames=frames,
+        film=FILM if filmed else None, film_episode=filmed.index if filmed else None,
         encoders=[
             *(dataclasses.replace(one.result, around_the_hand=around.get(one.result.name, {})) for one in studied),
             reference.result,
