@@ -30,7 +30,8 @@ _FEATURE_DIM = 12
 def blocks(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
     """An image (height, width, 3) of large random blocks: unlike noise, it stays itself when it is made small."""
     small = random.integers(0, 255, (6, 8, 3), np.uint8)
-    return small.repeat(height // 6 + 1, axis=0).repeat(width // 8 + 1, axis=1)[:height, :width]
+    large = small.repeat(-(-height // 6), axis=0).repeat(-(-width // 8), axis=1)
+    return np.ascontiguousarray(large[:height, :width])
 
 
 @torch.no_grad()

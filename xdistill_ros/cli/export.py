@@ -51,7 +51,6 @@ def export(
         if out is None:
             raise LearnError("name the bundle's folder: --out models/NAME")
         done = _publish(source, out, precision, come_from, rig, task, steps, store, results)
-        _print_parity(done.parity)
         typer.echo(f"{done.folder}: bundle {done.hash}, {done.parity.verdict}")
         _engines(done.folder)
 
@@ -84,7 +83,7 @@ def _publish(
         found = sources.of_run(source, store)
     for line in found.remarks:
         typer.echo(line)
-    return publish(found.trained, found.example, out, precision, found.story(measured))
+    return publish(found.trained, found.example, out, precision, found.story(measured), show=_print_parity)
 
 
 def _print_parity(parity: Parity) -> None:

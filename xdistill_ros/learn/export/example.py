@@ -77,4 +77,5 @@ def imagined(rig: Rig, seed: int = 0) -> Example:
 def _blocks(random: np.random.Generator, height: int, width: int) -> Pixels:
     """Unlike noise, blocks stay what they are when the image is made small."""
     small = random.integers(0, 255, (height // _BLOCK_PX + 1, width // _BLOCK_PX + 1, 3), np.uint8)
-    return small.repeat(_BLOCK_PX, axis=0).repeat(_BLOCK_PX, axis=1)[:height, :width]
+    large = small.repeat(_BLOCK_PX, axis=0).repeat(_BLOCK_PX, axis=1)
+    return np.ascontiguousarray(large[:height, :width])

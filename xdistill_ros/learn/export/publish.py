@@ -5,7 +5,7 @@ Owns the order and the refusals. Until the last of them is passed there is nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,19 @@ class Published:
 
 
 def publish(
-    trained: Trained, example: Example, folder: Path, precision: Precision, story: Story, *, replace: bool = False
+    trained: Trained,
+    example: Example,
+    folder: Path,
+    precision: Precision,
+    story: Story,
+    *,
+    replace: bool = False,
+    show: Callable[[Parity], None] = lambda _: None,
 ) -> Published:
     """Writes the bundle of `trained` into `folder`, if it computes what torch does. Raises LearnError, BundleError.
 
-    A folder that is there is replaced only when `replace` says so.
+    A folder that is there is replaced only when `replace` says so. `show` is given the comparison, also one that is
+    refused then.
     """
     if isinstance(trained.encoder, PointNet):
         raise LearnError(
@@ -65,6 +73,7 @@ def publish(
     with draft(stored, example, story.provenance, folder, precision) as bundle:
         reference.check(bundle)
         parity = compare(trained, bundle, example, precision)
+        show(parity)
         parity.check()
         networks = Networks(
             story.encoder or type(trained.encoder).__name__, _parameters(trained.encoder),

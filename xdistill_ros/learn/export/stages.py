@@ -75,7 +75,7 @@ class Parity:
         """Raises LearnError when the bundle is not the policy that was trained."""
         if self.action <= LIMIT_FP32 if self.precision == "fp32" else self.action_share <= LIMIT_ROUNDED:
             return  # NaN is neither
-        advice = {"fp32": "this is a fault of the export: please report it", "fp16": "use --precision fp32"}
+        advice = {"fp32": "the stages say where it comes in, or is magnified", "fp16": "use --precision fp32"}
         remedy = advice.get(self.precision, "use --precision fp16, or train the head on the rounded encoder's features")
         raise LearnError(f"{self.verdict}; nothing was written: {remedy}")
 
