@@ -170,7 +170,9 @@ class Probe:
         self.changed = threading.Condition()
         self.qos = qos.Profiles(rig)
         self.listen(JointState, "/arm/joint_command", self._on_command, self.qos.stream(depth=500))
-        self.listen(String, "/arm/mode", lambda m: self.modes.append((m.data, len(self.commands))), self.qos.latched())
+        all_modes = self.qos.latched()
+        all_modes.depth = 50  # several may come before this thread's turn, and tests look at each
+        self.listen(String, "/arm/mode", lambda m: self.modes.append((m.data, len(self.commands))), all_modes)
         self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
