@@ -22,6 +22,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with stack(tmp_path_factory.mktemp("trials"), "sim", "policy", real_time_factor=0.5) as started:
         models = started.options.bundle.parent
         write_gentle_bundle(models / TASKS[1], started.probe.rig, TASKS[1], seed=1)
+        started.probe.wait(lambda: started.probe.mode, "the bridge is heard: from then on no mode is missed")
         yield started
 
 
