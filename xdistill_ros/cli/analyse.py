@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .shown import print_wide, sentences
 
 if TYPE_CHECKING:
     from xdistill_ros.learn.analyse.embedding import Score
     from xdistill_ros.learn.analyse.results import EncoderResult, Results
 
-INSTALL = "pip install 'xdistill_ros[learn]'"
-_PIPED_WIDTH = 160  # columns of a table that goes to a file or another program
 _KINDS = {"cam": "Grad-CAM", "saliency": "saliency"}
 
 
@@ -37,29 +36,18 @@ def analyse(
     seed: Annotated[int, typer.Option(min=0, help="Of t-SNE, intervals, and the noise that plans start from.")] = 0,
 ) -> None:
     """Show what encoders make of a store: stages in their features, where they look, what they find alike."""
-    try:
-        from xdistill_ros.episodes import StoreError
+    from xdistill_ros.learn.errors import LearnError
+
+    with sentences("learn", LearnError):
         from xdistill_ros.learn.analyse.run import Asked
         from xdistill_ros.learn.analyse.run import analyse as compare
-        from xdistill_ros.learn.errors import LearnError
-        from xdistill_ros.rig import RigError
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error}. It comes with: {INSTALL}", err=True)
-        raise typer.Exit(2) from error
-    try:
+
         results = compare(store, encoders, out, Asked(episode, row, video, image_width, seed))
-    except (LearnError, StoreError, RigError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"{error.filename or 'disk'}: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from error
     _print(results)
     typer.echo(f"\n{out / 'index.html'}")
 
 
 def _print(results: Results) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -76,11 +64,10 @@ def _print(results: Results) -> None:
             Text(one.name), _score(one.silhouette_of_map), _score(one.silhouette_of_features), _agreement(one),
             *(_times(one.around_the_hand.get(kind, {}).get(camera)) for kind, camera in hand),
         )  # fmt: skip
-    console: Any = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     counts = ", ".join(f"{name} {count}" for name, count in results.stages.items())
     typer.echo(f"{results.store}: {results.rows} moments of {results.episodes} episodes; {counts}")
     typer.echo(f"stages: {results.stages_from}")
-    console.print(table)
+    print_wide(table)
     if not any(one.silhouette_of_features for one in results.encoders):
         typer.echo("no silhouette score: it is defined for two stages or more")
 
