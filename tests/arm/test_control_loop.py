@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.arm_bench import load_rig
 from xdistill_ros.arm import ControlLoop, Mode, TickResult
-from xdistill_ros.arm.control_loop import Deadlines
+from xdistill_ros.arm.control_loop import Deadlines, WorldTime
 from xdistill_ros.arm.control_time import ControlTime
 from xdistill_ros.rig import Rig
 
@@ -74,6 +74,59 @@ def test_a_tick_that_takes_too_long_misses_deadlines_and_no_burst_follows() -> N
     assert max(gaps) == pytest.approx(0.035)
     assert loop.lateness().missed == 2
     assert loop.lateness().worst_s == pytest.approx(0.005)
+
+
+def in_world(world_s: Callable[[float], float], waits: int) -> list[tuple[float, float]]:
+    """Seconds of the steady clock and of a world at each tick; `world_s` says the one of the other."""
+    clock = SteadyClock(waits)
+
+    def now_s() -> float:
+        return world_s(clock.now_s - 50.0)
+
+    ticks: list[tuple[float, float]] = []
+
+    def tick(steady_s: float) -> TickResult:
+        ticks.append((steady_s - 50.0, now_s()))
+        return result()
+
+    world = WorldTime(lambda: round(now_s() * 1e9), RIG)
+    loop = ControlLoop(RIG, tick, lambda _: None, world=world, clock=clock, wait=clock.wait)
+    loop.start()
+    loop.stop()
+    return ticks
+
+
+def test_ticks_are_a_period_of_the_worlds_time_apart_however_fast_it_goes() -> None:
+    ticks = in_world(lambda steady_s: 7.0 + 0.8 * steady_s, 400)
+    assert len(ticks) > 50
+    assert [b - a for (_, a), (_, b) in pairwise(ticks)] == pytest.approx([0.01] * (len(ticks) - 1), abs=6e-4)
+    assert ticks[-1][0] - ticks[0][0] == pytest.approx(0.0125 * (len(ticks) - 1), rel=0.05)
+
+
+def test_while_the_world_is_drawn_the_arm_waits_and_then_goes_on_without_a_burst() -> None:
+    ticks = in_world(lambda steady_s: steady_s - min(max(steady_s - 0.1, 0.0), 0.035), 400)
+    gaps = [b - a for (a, _), (b, _) in pairwise(ticks)]
+    assert max(gaps) == pytest.approx(0.045, abs=0.002)
+    assert min(gaps) > 0.009
+
+
+def test_a_world_that_leaps_is_not_caught_up_with() -> None:
+    ticks = in_world(lambda steady_s: steady_s + (0.5 if steady_s > 0.1 else 0.0), 200)
+    assert sum(1 for _, world_s in ticks if 0.6 <= world_s < 0.6101) <= 2
+
+
+def test_in_a_world_that_stands_still_ticks_go_on_at_a_fifth_of_their_rate() -> None:
+    ticks = in_world(lambda steady_s: min(steady_s, 0.1), 3000)
+    late = [steady_s for steady_s, _ in ticks if steady_s > 0.15]
+    assert len(late) > 10
+    assert [b - a for a, b in pairwise(late)] == pytest.approx([0.05] * (len(late) - 1), abs=0.011)
+
+
+def test_a_world_that_begins_anew_is_ticked_from_its_beginning() -> None:
+    ticks = in_world(lambda steady_s: 40.0 + steady_s if steady_s < 0.1 else steady_s - 0.1, 400)
+    anew = [world_s for _, world_s in ticks if world_s < 1.0]
+    assert anew[0] < 0.012
+    assert [b - a for a, b in pairwise(anew)] == pytest.approx([0.01] * (len(anew) - 1), abs=6e-4)
 
 
 def test_what_a_tick_decides_is_sent_from_the_same_thread() -> None:

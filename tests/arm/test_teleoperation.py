@@ -116,6 +116,38 @@ def test_taking_over_from_the_policy_is_smooth_and_only_engaging_hands_back() ->
     assert bench.last.mode is Mode.POLICY
 
 
+def test_an_arm_taken_over_under_way_comes_to_rest_and_does_not_swing_back() -> None:
+    bench = Bench.engaged(RIG)
+    bench.run(1)
+    assert bench.reach((0.1, 0.0, 0.0), seconds=0.6) is None
+    bench.run(35)
+    assert bench.controller.clutch(True) is None
+    hand, before = bench.tcp, len(bench.results)
+    for _ in range(60):
+        assert show(bench, hand) is None
+        bench.run(1)
+    where = np.array([result.tcp_pose[0, 3] for result in bench.results[before:]])
+    assert where[-1] - hand[0, 3] > 0.005, "the arm was fast"
+    assert where[-1] == pytest.approx(where.max(), abs=2e-4)
+    assert where[30:] == pytest.approx(where[-1], abs=2e-4), "it rests as soon as it can"
+    for k in range(80):
+        assert show(bench, moved(hand, 0.0, 0.0, 0.001 * min(k, 40))) is None
+        bench.run(1)
+    assert bench.last.tcp_pose[:3, 3] - hand[:3, 3] == pytest.approx([where[-1] - hand[0, 3], 0.0, 0.04], abs=1e-3)
+
+
+def test_a_hand_that_vanishes_while_the_arm_it_took_over_still_brakes_is_noticed() -> None:
+    bench = Bench.engaged(RIG)
+    bench.run(1)
+    bench.reach((0.1, 0.0, 0.0), seconds=0.6)
+    bench.run(35)
+    bench.controller.clutch(True)
+    assert show(bench, bench.tcp) is None
+    bench.run(60)
+    assert bench.last.hold.reason is Reason.DEAD_MAN
+    assert np.abs(bench.velocities[-10:]).max() == 0.0
+
+
 def test_what_the_policy_held_is_not_dropped_by_an_open_hand_that_takes_over() -> None:
     bench = Bench.engaged(RIG)
     bench.run(1)

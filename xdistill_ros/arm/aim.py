@@ -86,7 +86,7 @@ class Aim:
 
     def _apart(self, pose: Array) -> Hold | None:
         distance, angle = pose_error(self._kinematics.forward(self._reference), pose)
-        if distance <= _APART_M and angle <= _APART_RAD:
+        if distance <= _APART_M and (angle <= _APART_RAD or not self._kinematics.turns_freely):
             self._apart_s = 0.0
             return None
         self._apart_s += self._dt_s

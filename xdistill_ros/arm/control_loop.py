@@ -2,6 +2,10 @@
 
 A thread of its own and not an executor's timer, which starves when callbacks are busy (rclpy#1452). Deadlines are
 multiples of the period from the start; one that has passed is missed, never caught up in a burst.
+
+A simulated world stands still for some milliseconds whenever its cameras are drawn. Ticks by the steady clock would
+then move the arm while its targets stand, and make swings of centimetres of what was smooth: there a tick waits for the
+world.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from .controller import TickResult
 
 # About half a minute at 100 Hz: recent enough to show the present.
 _REMEMBERED = 3000
+_PATIENCE_TICKS = 5
+_GLANCE_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,32 @@ class Deadlines:
         return Lateness(self.ticks, self.missed, p50, p99, worst)
 
 
+class WorldTime:
+    """Holds ticks back to one a period of a simulated world's time; where it stands still, to a fifth of that."""
+
+    def __init__(self, now_ns: Callable[[], int], rig: Rig) -> None:
+        """`now_ns` reads the world's time."""
+        assert rig.simulation is not None, "a rig of hardware has no world of its own"
+        self._now_ns = now_ns
+        self._factor = rig.simulation.real_time_factor
+        self._dt_ns = round(1e9 / rig.arm.interface.rate_hz)
+        self._patience_s = _PATIENCE_TICKS * self._dt_ns * 1e-9 / self._factor
+        self._due_ns, self._ticked_s = now_ns(), 0.0
+
+    def left_s(self, steady_s: float) -> float:
+        """Seconds of the steady clock until a tick is likely due, 0 when it is; more than a tick is never caught up."""
+        now_ns = self._now_ns()
+        if now_ns < self._due_ns - 2 * self._dt_ns:
+            self._due_ns = now_ns  # the world began anew
+        reached = now_ns >= self._due_ns
+        if not reached and steady_s - self._ticked_s < self._patience_s:
+            return max((self._due_ns - now_ns) * 1e-9 / self._factor, _GLANCE_S)
+        if reached:
+            self._due_ns = max(self._due_ns, now_ns - self._dt_ns) + self._dt_ns
+        self._ticked_s = steady_s
+        return 0.0
+
+
 class ControlLoop:
     """Ticks and sends in a thread at the rig's control rate, scaled by the real-time factor, until stopped.
 
@@ -73,16 +105,18 @@ class ControlLoop:
         tick: Callable[[float], TickResult],
         send: Callable[[TickResult], None],
         *,
+        world: WorldTime | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
         """`tick` gets the steady clock's seconds and decides, `send` publishes; neither may wait.
 
+        `world`: whose time ticks wait for, where it is simulated.
         `clock` reads the steady clock; `wait` sleeps for seconds of it and says whether to stop. Tests give their own.
         """
         factor = rig.simulation.real_time_factor if rig.simulation else 1.0
         self._period_s = 1.0 / (rig.arm.interface.rate_hz * factor)
-        self._tick, self._send = tick, send
+        self._tick, self._send, self._world = tick, send, world
         self._stopping = threading.Event()
         self._clock = clock
         self._wait = wait or self._stopping.wait
@@ -109,7 +143,16 @@ class ControlLoop:
         return self._deadlines.lateness()
 
     def _run(self) -> None:
-        while not self._wait(max(0.0, self._deadlines.due_s - self._clock())):
+        while not self._rest():
             started_s = self._clock()
             self._send(self._tick(started_s))
             self._deadlines.ran(started_s, self._clock())
+
+    def _rest(self) -> bool:
+        """Until the next tick is due; whether to stop."""
+        if self._world is not None:
+            while left_s := self._world.left_s(self._clock()):
+                if self._wait(left_s):
+                    return True
+            self._deadlines.due_s = self._clock()
+        return self._wait(max(0.0, self._deadlines.due_s - self._clock()))

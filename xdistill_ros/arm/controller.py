@@ -32,6 +32,7 @@ from .monitors import RosClock, StateFreshness
 from .motion import Motion
 from .person import PersonSource
 from .record import NO_CHUNK, CommandedActions, ExecutionRecord
+from .slow import slowed
 from .sources import PolicySource
 
 Array = NDArray[np.float64]
@@ -64,15 +65,19 @@ class TickResult:
 class Controller:
     """One arm. Every public method may be called from any thread."""
 
-    def __init__(self, rig: Rig, *, shadow: bool = False, merge: Merge | None = None) -> None:
-        """`shadow` computes everything and commands nothing. `merge` overrides the rig's strategy."""
+    def __init__(self, rig: Rig, *, shadow: bool = False, merge: Merge | None = None, speed: float = 1.0) -> None:
+        """`shadow` computes everything and commands nothing. `merge` overrides the rig's strategy. `speed`: see `slow`.
+
+        Raises ValueError for a speed outside [0.1, 1].
+        """
+        rig = slowed(rig, speed)
         self._rig = rig
         self._shadow = shadow
         self._lock = threading.Lock()
         self._consent = Consent()
         factor = rig.simulation.real_time_factor if rig.simulation else 1.0
         self._watchdog_s = rig.arm.safety.watchdog_s / factor
-        self._policy = PolicySource(rig, merge)
+        self._policy = PolicySource(rig, merge, speed)
         self._person = PersonSource(rig, self._watchdog_s)
         self._motion = Motion(rig)
         self._gripper = GripperRate(rig)
@@ -101,7 +106,8 @@ class Controller:
     def clutch(self, held: bool) -> Refusal | None:
         """A person's dead-man's switch: held, it is consent to follow their targets; let go, the arm holds.
 
-        Pressed while the policy moves the arm it takes over without a jump. Only `engage` hands back.
+        Pressed while the policy moves the arm it takes over without a jump: the arm comes to rest, then follows.
+        Only `engage` hands back.
         """
         with self._lock:
             if held and self._consent.mode in (Mode.POLICY, Mode.HOME, Mode.RELEASE):
@@ -187,7 +193,8 @@ class Controller:
                 )
             assert self._gripper.width_m is not None, "the gripper was seeded with the arm"
             commanded = self._motion.kinematics.forward(self._motion.envelope.positions)
-            hold = self._person.offer(target, commanded, self._gripper.width_m, steady_s)
+            at_rest = self._motion.envelope.at_rest
+            hold = self._person.offer(target, commanded, self._gripper.width_m, at_rest=at_rest, steady_s=steady_s)
             if hold is not None:
                 self._consent.end(hold)
                 return Refusal(hold.reason, hold.sentence)

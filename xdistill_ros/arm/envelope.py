@@ -44,7 +44,7 @@ class Envelope:
     def __init__(self, rig: Rig, kinematics: Kinematics) -> None:
         """`kinematics` is used by the calling thread only."""
         self._limits = MotionLimits(rig, kinematics)
-        self._following = FollowingError(rig)
+        self._following = FollowingError(rig, kinematics)
         self._step = rig.arm.safety.command_step_rad
         self.counts: Counter[Reason] = Counter()
         self.latched: Hold | None = None

@@ -1,12 +1,10 @@
 """Forward and differential inverse kinematics of the rig's URDF: pinocchio for the model, pink for the solving.
 
-Owns the reduced model (the rig's joints, all others locked at zero). Knows nothing of time, targets or safety.
+Owns no model of its own (`robot_model` makes it) and knows nothing of time, targets or safety.
 One instance belongs to one thread: pinocchio's data is scratch memory.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pink
@@ -16,11 +14,17 @@ from pink.limits import ConfigurationLimit, VelocityLimit
 from pink.tasks import FrameTask, PostureTask
 
 from xdistill_ros.rig import Hold, Reason, Rig
+from xdistill_ros.rig.poses import invert, pose_from_quaternion
+from xdistill_ros.rig.poses import pose_error as pose_error  # the arm's rooms take it from here
+
+from .robot_model import TCP, robot_model
 
 Array = NDArray[np.float64]
 
 # A radian of rotation weighs as much as this many metres: 0.1 rad and 3 cm are equally wrong on a table-top arm.
 _ROTATION_COST = 0.3
+# An arm of five joints cannot turn its TCP as it likes: it goes to the place, and turns as far as that allows.
+_FREE_ROTATION_COST, _JOINTS_TO_TURN_FREELY = 0.02, 6
 # Levenberg-Marquardt damping, scaled by the error: what keeps a step small where the Jacobian loses rank.
 _DAMPING = 1e-3
 # The pull towards the home posture decides only what the pose leaves free (near singularities, redundant arms).
@@ -31,13 +35,19 @@ class Kinematics:
     """TCP pose of joint angles, and joint velocities that bring the TCP to a pose."""
 
     def __init__(self, rig: Rig) -> None:
-        """Raises ValueError when the URDF lacks the rig's joints or TCP frame, or has them in another order."""
-        self._names = rig.arm.joint_names
-        self._model = _reduced_model(rig)
+        """Raises RigError when the URDF and the rig do not fit: see `robot_model`."""
+        self._model = robot_model(rig)
         self._data = self._model.createData()
-        self._frame = self._model.getFrameId(rig.arm.tcp_frame)
+        self._frame = self._model.getFrameId(TCP)
+        offset = rig.arm.tcp_offset
+        self.to_frame = invert(pose_from_quaternion(offset.position_m, offset.quaternion_wxyz)) if offset else np.eye(4)
+        """(4, 4) `arm.tcp_frame` in the TCP's frame."""
+        self.turns_freely = len(rig.arm.joints) >= _JOINTS_TO_TURN_FREELY
+        """Whether the TCP can take any orientation where it can take any position."""
+        self.turn_m = _ROTATION_COST if self.turns_freely else _FREE_ROTATION_COST
+        """As many metres a radian of the TCP's turn weighs in `velocity_towards`."""
         self._configuration = pink.Configuration(self._model, self._model.createData(), np.array(rig.arm.home_rad))
-        self._task = FrameTask(rig.arm.tcp_frame, 1.0, _ROTATION_COST, lm_damping=_DAMPING, gain=1.0)
+        self._task = FrameTask(TCP, 1.0, self.turn_m, lm_damping=_DAMPING, gain=1.0)
         posture = PostureTask(cost=_POSTURE_COST)
         posture.set_target(np.array(rig.arm.home_rad))
         self._tasks = [self._task, posture]
@@ -47,6 +57,13 @@ class Kinematics:
         """TCP pose (4, 4) in the base frame for joint angles (J,) in radians."""
         pin.framesForwardKinematics(self._model, self._data, positions)
         return np.array(self._data.oMf[self._frame].homogeneous)
+
+    def frame_pose(self, name: str, positions: Array) -> Array:
+        """Pose (4, 4) in the base frame of the URDF's frame `name`. Raises ValueError where there is none such."""
+        if not self._model.existFrame(name):
+            raise ValueError(f"the URDF has no frame {name}; correct the camera's parent_frame")
+        pin.framesForwardKinematics(self._model, self._data, positions)
+        return np.array(self._data.oMf[self._model.getFrameId(name)].homogeneous)
 
     def tcp_position(self, positions: Array) -> Array:
         """TCP position (3,) in metres, base frame: `forward` without the rest."""
@@ -70,7 +87,10 @@ class Kinematics:
         velocity = pink.solve_ik(
             self._configuration, self._tasks, dt_s, solver="daqp", limits=self._limits, safety_break=False
         )
-        return np.asarray(velocity, dtype=np.float64)
+        # the solver keeps limits to its tolerance, this to rounding
+        slowest = np.maximum((self._model.lowerPositionLimit - inside) / dt_s, -self._model.velocityLimit)
+        fastest = np.minimum((self._model.upperPositionLimit - inside) / dt_s, self._model.velocityLimit)
+        return np.clip(np.asarray(velocity, dtype=np.float64), slowest, fastest)
 
     def velocity_of(self, twist: Array, positions: Array) -> Array:
         """Joint velocities (J,) in rad/s of a TCP twist (6,): m/s and rad/s in the base frame. Damped least squares.
@@ -95,33 +115,3 @@ class Kinematics:
         x, y, z = pose[:3, 3]
         sentence = f"no joint angles bring the TCP to ({x:.3f}, {y:.3f}, {z:.3f}) m; nearest is {distance:.3f} m away"
         return Hold(Reason.UNREACHABLE, sentence)
-
-
-def pose_error(actual: Array, wished: Array) -> tuple[float, float]:
-    """Distance in metres and angle in radians between two poses (4, 4)."""
-    distance = float(np.linalg.norm(wished[:3, 3] - actual[:3, 3]))
-    # rotations that are an angle w apart differ by sqrt(8) sin(w / 2) in the Frobenius norm (Huynh 2009, eq. 34)
-    chord = float(np.linalg.norm(wished[:3, :3] - actual[:3, :3]))
-    return distance, 2.0 * math.asin(min(1.0, chord / math.sqrt(8.0)))
-
-
-def _reduced_model(rig: Rig) -> pin.Model:
-    model = pin.buildModelFromUrdf(str(rig.arm.urdf))
-    names = rig.arm.joint_names
-    missing = [name for name in names if not model.existJointName(name)]
-    if missing:
-        found = ", ".join(list(model.names)[1:])
-        raise ValueError(f"{rig.arm.urdf}: no joint {', '.join(missing)}; it has {found}; correct arm.joints")
-    if not model.existFrame(rig.arm.tcp_frame):
-        raise ValueError(f"{rig.arm.urdf}: no frame {rig.arm.tcp_frame}; correct arm.tcp_frame or add the link")
-    locked = [model.getJointId(name) for name in list(model.names)[1:] if name not in names]
-    reduced = pin.buildReducedModel(model, locked, pin.neutral(model))
-    if tuple(reduced.names)[1:] != names:
-        raise ValueError(f"arm.joints: {names} is not the URDF's order {tuple(reduced.names)[1:]}; order them alike")
-    if reduced.nq != len(names):
-        raise ValueError(f"{rig.arm.urdf}: a joint of arm.joints is continuous or has several axes; give it limits")
-    limits = rig.arm.joints.values()
-    reduced.lowerPositionLimit = np.array([joint.lower_rad for joint in limits])
-    reduced.upperPositionLimit = np.array([joint.upper_rad for joint in limits])
-    reduced.velocityLimit = np.array([joint.velocity_rad_s for joint in limits])
-    return reduced

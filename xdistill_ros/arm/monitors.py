@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 from xdistill_ros.rig import Hold, Reason, Refusal, Rig
 from xdistill_ros.timeline.state import ArmState
 
+from .kinematics import Kinematics, pose_error
+
 Array = NDArray[np.float64]
 SECOND_NS = 1_000_000_000
 
 
 class FollowingError:
-    """Measured against commanded, the command advanced by the arm's lag: does the arm do what it is told?"""
+    """Measured against commanded, the command advanced by the arm's lag: does the arm do what it is told?
 
-    def __init__(self, rig: Rig) -> None:
+    Joint by joint; where a Cartesian controller is told a pose and finds joints of its own, the TCP's pose.
+    """
+
+    def __init__(self, rig: Rig, kinematics: Kinematics) -> None:
+        """`kinematics` is used by the calling thread only."""
         self._names = rig.arm.joint_names
+        self._kinematics = kinematics
         self._limit = rig.arm.safety.following_error_rad
+        self._limit_m = rig.arm.safety.following_error_m
+        self._excess = self._poses_apart if rig.arm.interface.kind == "pose" else self._joints_apart
         self._patience_ns = round(rig.arm.safety.following_error_s * SECOND_NS)
         self._lag_ns = round(rig.arm.lag_s * SECOND_NS)
         ticks = rig.arm.interface.rate_hz * (rig.arm.lag_s + rig.observation.joint_state_s + 1.0)
@@ -40,24 +49,36 @@ class FollowingError:
         self._commanded.append((time_ns, positions))
 
     def check(self, state: ArmState) -> Hold | None:
-        """A Hold once any joint has been off by more than the limit for `following_error_s` of measured time."""
+        """A Hold once the arm has been off by more than the limit for `following_error_s` of measured time."""
         expected = self._expected(state.stamp_ns - self._lag_ns)
         if expected is None:
             return None
-        error = np.abs(state.positions - expected)
-        if error.max() <= self._limit:
+        excess = self._excess(state.positions, expected)
+        if excess is None:
             self._above_since_ns = None
             return None
         if self._above_since_ns is None:
             self._above_since_ns = state.stamp_ns
         if state.stamp_ns - self._above_since_ns < self._patience_ns:
             return None
-        joint = int(np.argmax(error))
-        sentence = (
-            f"{self._names[joint]} is {error[joint]:.3f} rad from what was commanded, limit {self._limit}: "
-            "the arm was stopped or does not follow; look at it, then reset and engage"
-        )
+        sentence = f"{excess}: the arm was stopped or does not follow; look at it, then reset and engage"
         return Hold(Reason.FOLLOWING_ERROR, sentence)
+
+    def _joints_apart(self, measured: Array, expected: Array) -> str | None:
+        """What is too far from what was commanded, in words, or None."""
+        error = np.abs(measured - expected)
+        if error.max() <= self._limit:
+            return None
+        joint = int(np.argmax(error))
+        return f"{self._names[joint]} is {error[joint]:.3f} rad from what was commanded, limit {self._limit}"
+
+    def _poses_apart(self, measured: Array, expected: Array) -> str | None:
+        forward = self._kinematics.forward
+        distance, angle = pose_error(forward(measured), forward(expected))
+        if distance <= self._limit_m and angle <= self._limit:
+            return None
+        limits = f"limits {self._limit_m} m, {self._limit} rad"
+        return f"the TCP is {distance:.3f} m and {angle:.3f} rad from what was commanded, {limits}"
 
     def _expected(self, time_ns: int) -> Array | None:
         """What was commanded last at or before `time_ns`; the oldest known when all is younger."""

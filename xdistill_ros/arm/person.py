@@ -60,11 +60,13 @@ class PersonSource:
         self._raw: Array | None = None
         self._arrived_s = 0.0
 
-    def offer(self, wished: Target, commanded: Array, width_m: float, steady_s: float) -> Hold | None:
+    def offer(self, wished: Target, commanded: Array, width_m: float, *, at_rest: bool, steady_s: float) -> Hold | None:
         """Takes a target that arrived at `steady_s`, or says why it ends the person's consent.
 
-        `commanded` is the TCP's pose (4, 4) as commanded now, `width_m` the gripper's. The first target after `clear`
-        is taken to mean `commanded`, and those that follow are corrected alike, so that engaging never moves the arm.
+        `commanded` is the TCP's pose (4, 4) as commanded now, `width_m` the gripper's. The first target while the
+        command is `at_rest` is taken to mean `commanded`, and those that follow are corrected alike, so that engaging
+        never moves the arm. One that still moves (the policy's) is left to come to rest first: followed at once, it
+        would shoot past where the hand took it over, and swing back.
         """
         assert wished.pose is not None, "a person's target is a pose"
         before = commanded if self._raw is None else self._raw
@@ -74,22 +76,26 @@ class PersonSource:
             allowed = f"allowed are {self._jump_m} m and {self._jump_rad} rad"
             away = f"a target is {distance:.3f} m and {angle:.2f} rad away from {whence}, {allowed}"
             return Hold(Reason.TARGET_JUMP, away)
+        self._raw, self._arrived_s = wished.pose, steady_s
+        if self._offset is None and not at_rest:
+            return None
         if self._offset is None:
             turn = commanded[:3, :3] @ wished.pose[:3, :3].T
             self._offset = _Offset(commanded[:3, 3] - wished.pose[:3, 3], turn)
             self._held_m = width_m
-        self._raw, self._arrived_s = wished.pose, steady_s
         width = self._taken_over(wished.gripper_width_m)
         self._samples.append(replace(wished, pose=self._offset.correct(wished.pose), gripper_width_m=width))
         return None
 
     def target(self, time_ns: int, steady_s: float) -> Target | Hold:
         """Where the hand is at ROS time `time_ns`, as far as its last samples tell."""
-        if not self._samples:
+        if self._raw is None:
             return Hold(Reason.WAITING_FOR_DATA, "no target has arrived yet")
         silent_s = steady_s - self._arrived_s
         if silent_s > self._watchdog_s:
             return Hold(Reason.DEAD_MAN, f"no target for {silent_s:.2f} s, limit {self._watchdog_s} s")
+        if not self._samples:
+            return Hold(Reason.ARM_MOVING, "the arm comes to rest before it follows the hand")
         newest = self._samples[-1]
         assert newest.pose is not None, "a person's target is a pose"
         age_s = (time_ns - newest.time_ns) * 1e-9

@@ -19,8 +19,8 @@ _DELAYS = 10
 class PolicySource:
     """The chunk timeline, the last refusal, and how late chunks come."""
 
-    def __init__(self, rig: Rig, merge: Merge | None) -> None:
-        self._timeline = ChunkTimeline(rig, merge)
+    def __init__(self, rig: Rig, merge: Merge | None, speed: float = 1.0) -> None:
+        self._timeline = ChunkTimeline(rig, merge, speed)
         self._refusal: Refusal | None = None
         self._delays_ns: deque[int] = deque([0], maxlen=_DELAYS)
 

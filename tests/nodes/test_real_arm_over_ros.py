@@ -1,0 +1,160 @@
+"""The bridge's process before a real arm's side of the graph: what it looks at before it moves, and while it moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+
+from tests.support.graph import Probe, Stack, assert_braked, own_domain, stack_of
+from tests.support.real_arm import CONTROLLER, ROS2_CONTROL, JointStates, Swaying, trajectory_controller, write_real_rig
+from xdistill_ros import graph as graphs
+
+pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+
+
+@dataclass
+class RealArm:
+    """The bridge, and what it has before it."""
+
+    stack: Stack
+    states: JointStates
+
+    @property
+    def probe(self) -> Probe:
+        return self.stack.probe
+
+
+@pytest.fixture(scope="module")
+def arm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealArm]:
+    folder = tmp_path_factory.mktemp("real_arm")
+    with own_domain() as domain:
+        options = graphs.Options(rig=write_real_rig(folder, **ROS2_CONTROL), domain=domain)
+        with stack_of(folder, ("policy",), options, started=False) as made:
+            made.processes.start("arm_bridge_node")
+            states = JointStates(made.probe)
+            Swaying(made.probe)
+            made.probe.wait_state("arm_bridge_node")
+            yield RealArm(made, states)
+
+
+@pytest.fixture(autouse=True)
+def at_rest(arm: RealArm) -> Iterator[None]:
+    """Each test begins with whole states and an arm that holds, and leaves it so."""
+    arm.states.spoiled = {}
+    yield
+    arm.states.spoiled = {}
+    arm.probe.engage(False)
+
+
+def refusal(probe: Probe, reason: str) -> str:
+    """What /arm/engage says once it names `reason`: what the bridge asks others takes a second to be answered."""
+    for _ in range(30):
+        answer = probe.engage()
+        assert not answer.success, "engaged"
+        if answer.message.startswith(reason):
+            return str(answer.message)
+        seen = probe.reports
+        probe.wait(lambda seen=seen: probe.reports > seen, "diagnostics")
+    raise AssertionError(f"/arm/engage says {answer.message}, not {reason}")
+
+
+def moving(probe: Probe) -> None:
+    probe.engage_at_rest()
+    probe.wait_moving()
+
+
+def test_without_a_controller_nothing_is_engaged(arm: RealArm) -> None:
+    said = refusal(arm.probe, "no_controller")
+    assert f"start {CONTROLLER}" in said
+
+
+@pytest.mark.parametrize("parameters", [{}, {"interpolate_from_desired_state": False}])
+def test_a_controller_that_begins_at_the_measured_state_is_refused(arm: RealArm, parameters: dict[str, bool]) -> None:
+    with trajectory_controller(arm.probe, arm.states, **parameters):
+        assert "interpolate_from_desired_state" in refusal(arm.probe, "wrong_controller")
+
+
+def test_a_controller_of_another_type_of_command_is_refused(arm: RealArm) -> None:
+    probe = arm.probe
+    with probe.beside(CONTROLLER) as node:
+        node.create_subscription(Float64MultiArray, probe.rig.arm.interface.topic, lambda _: None, probe.qos.command())
+        assert "takes std_msgs/msg/Float64MultiArray" in refusal(probe, "wrong_controller")
+
+
+@pytest.mark.parametrize("parameter", ["interpolate_from_desired_state", "open_loop_control"])
+def test_the_right_controller_is_moved_and_rejects_nothing(arm: RealArm, parameter: str) -> None:
+    with trajectory_controller(arm.probe, arm.states, **{parameter: True}) as controller:
+        moving(arm.probe)
+        arm.probe.wait_ticks(50)
+        assert controller.rejected == []
+        assert arm.probe.mode.startswith("policy")
+
+
+def holds(arm: RealArm, reason: str) -> str:
+    """Until the arm holds for `reason`, having braked; the sentence."""
+    probe = arm.probe
+    probe.wait(lambda: probe.mode.startswith(f"hold ({reason}"), f"hold: {reason}")
+    said, noticed = next((mode, seen) for mode, seen in reversed(probe.modes) if reason in mode)
+    assert_braked(probe, noticed)
+    return said
+
+
+def test_a_foreign_publisher_is_named_and_the_arm_holds(arm: RealArm) -> None:
+    probe = arm.probe
+    with trajectory_controller(probe, arm.states, interpolate_from_desired_state=True):
+        moving(probe)
+        with probe.beside("moveit_servo") as node:
+            node.create_publisher(JointTrajectory, probe.rig.arm.interface.topic, probe.qos.command())
+            assert "/moveit_servo publishes on" in holds(arm, "foreign_publisher")
+            refusal(probe, "foreign_publisher")
+        moving(probe)
+
+
+def test_a_second_bridge_on_the_network_holds_the_arm(arm: RealArm) -> None:
+    probe = arm.probe
+    with trajectory_controller(probe, arm.states, interpolate_from_desired_state=True):
+        moving(probe)
+        with probe.beside("arm_bridge_node") as node:
+            node.create_publisher(JointTrajectory, probe.rig.arm.interface.topic, probe.qos.command())
+            assert "another /arm_bridge_node" in holds(arm, "duplicate_node")
+
+
+def test_a_controller_that_dies_under_way_holds_the_arm(arm: RealArm) -> None:
+    with trajectory_controller(arm.probe, arm.states, interpolate_from_desired_state=True):
+        moving(arm.probe)
+    holds(arm, "no_controller")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("position", [0.4, 9.0, *[math.nan] * 6]),
+        ("position", [0.4]),
+        ("name", ["gripper", "linear_track", "a", "b", "c", "d", "e", "f"]),
+        ("velocity", [math.inf] * 8),
+    ],
+    ids=["nan", "fewer values than names", "other names", "infinite velocity"],
+)
+def test_joint_states_that_are_not_whole_are_refused_and_the_arm_holds(arm: RealArm, field: str, value: list) -> None:
+    probe = arm.probe
+    with trajectory_controller(probe, arm.states, interpolate_from_desired_state=True):
+        moving(probe)
+        before = probe.refused("arm_bridge_node", "joint_state_invalid")
+        arm.states.spoiled = {field: value}
+        probe.wait(lambda: probe.refused("arm_bridge_node", "joint_state_invalid") > before, "the refusal is counted")
+        holds(arm, "stale_joint_state")
+
+
+def test_joint_states_in_another_order_with_others_joints_are_understood(arm: RealArm) -> None:
+    """They are so in all tests here; this one looks at what the bridge made of them."""
+    with trajectory_controller(arm.probe, arm.states, interpolate_from_desired_state=True):
+        arm.probe.engage_at_rest()
+        arm.probe.wait_ticks(5)
+        _, commanded, _ = arm.probe.commands[-1]
+        assert commanded == pytest.approx(np.array(arm.probe.rig.arm.home_rad), abs=0.2)

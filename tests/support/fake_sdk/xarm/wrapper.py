@@ -1,0 +1,97 @@
+# ruff: noqa: ARG002 - the names are the SDK's
+"""The part of XArmAPI that the driver uses, with an arm behind it that does what its box would.
+
+What the box is told and what goes wrong with it is read and written in a folder, so that a test in another process can
+look and interfere: `XARM_FAKE` names it. `stop` there: the emergency stop; `gone`: the cable; `joints`: where it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+
+class XArmAPI:
+    """One connection."""
+
+    def __init__(
+        self, port: str | None = None, is_radian: bool = False, do_not_open: bool = False, **_: object
+    ) -> None:
+        assert is_radian, "the driver speaks radians"
+        assert not do_not_open, "the driver connects at once"
+        self._folder = Path(os.environ["XARM_FAKE"])
+        if port == "192.0.2.1":
+            raise Exception("connect socket failed")
+        self.axis = 6
+        self.connected = True
+        self.error_code = 0
+        self.state = 2
+        self._mode = 0
+        self._velocities = [0.0] * 6
+
+    def _has(self, name: str) -> bool:
+        return (self._folder / name).exists()
+
+    def motion_enable(self, enable: bool = True, servo_id: int | None = None) -> int:
+        return 1 if self._has("stop") else 0
+
+    def clean_error(self) -> int:
+        self.error_code = 2 if self._has("stop") else 0
+        return 0
+
+    def clean_warn(self) -> int:
+        return 0
+
+    def set_mode(self, mode: int = 0, detection_param: int = 0) -> int:
+        self._mode = mode
+        return 0
+
+    def set_state(self, state: int = 0) -> int:
+        self.state = 2 if state == 0 else state
+        return 0
+
+    def get_joint_states(self, is_radian: bool | None = None, num: int = 3) -> tuple[int, list[list[float]]]:
+        if self._has("gone"):
+            return -1, []
+        joints = json.loads((self._folder / "joints").read_text())
+        # like the box, seven of each whatever the arm has
+        return 0, [[*joints, 0.0], [*self._velocities, 0.0], [0.0] * 7]
+
+    def set_servo_angle_j(
+        self, angles: list[float], speed: float | None = None, mvacc: float | None = None, mvtime: float | None = None,
+        is_radian: bool | None = None, **_: object,
+    ) -> int:  # fmt: skip
+        if self._has("stop"):
+            self.error_code, self.state = 2, 4
+        if self._mode != 1 or self.state == 4:
+            return 9
+        written = self._folder / "joints.new"
+        written.write_text(json.dumps(angles))
+        written.replace(self._folder / "joints")
+        with (self._folder / "sent").open("a") as log:
+            log.write(json.dumps(angles) + "\n")
+        return 0
+
+    def set_gripper_enable(self, enable: bool, **_: object) -> int:
+        return 0
+
+    def set_gripper_mode(self, mode: int, **_: object) -> int:
+        return 0
+
+    def set_gripper_speed(self, speed: float, **_: object) -> int:
+        return 0
+
+    def get_gripper_position(self, **_: object) -> tuple[int, float]:
+        return 0, json.loads((self._folder / "gripper").read_text())
+
+    def set_gripper_position(
+        self, pos: float, wait: bool = False, speed: float | None = None, auto_enable: bool = False,
+        timeout: float | None = None, **_: object,
+    ) -> int:  # fmt: skip
+        assert not wait, "the driver does not wait for the gripper"
+        (self._folder / "gripper").write_text(json.dumps(pos))
+        return 0
+
+    def disconnect(self) -> None:
+        self.connected = False
