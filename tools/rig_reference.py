@@ -54,6 +54,8 @@ def _row(name: str, schema: dict[str, Any], required: bool) -> str:
 def _allowed(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return _allowed(schema["anyOf"][0])
+    if "oneOf" in schema:
+        return " or ".join(map(_allowed, schema["oneOf"]))
     if "$ref" in schema:
         return f"[{(part := schema['$ref'].rpartition('/')[2])}](#{part.lower()})"
     if "enum" in schema:

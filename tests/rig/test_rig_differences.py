@@ -64,11 +64,16 @@ def test_what_the_policy_depends_on_is_named_with_both_values_and_a_remedy(field
         ("cameras__front__latency_s", 0.03),
         ("policy__merge", "rtc"),
         ("policy__action_horizon", 8),
-        ("simulation", None),
+        ("simulation__real_time_factor", 0.5),
     ],
 )
 def test_what_may_differ_between_rigs_is_not_reported(field: str, value: object) -> None:
     assert differences(changed(), changed(**{field: value})) == []
+
+
+def test_a_bundle_of_the_simulated_table_may_run_on_hardware() -> None:
+    cameras = {name: camera | {"driver": {"kind": "external"}} for name, camera in DOCUMENT["cameras"].items()}
+    assert differences(changed(), changed(simulation=None, cameras=cameras)) == []
 
 
 def test_other_cameras_are_reported_by_name_and_order() -> None:

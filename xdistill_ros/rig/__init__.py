@@ -1,12 +1,17 @@
 """The rig: the contract between recorder, training and the running graph. Imports nothing of ours but `timeline`."""
 
-from .compare import Difference, differences
+from .arm import Arm, Gripper, Workspace
+from .calibration import Measurement
+from .camera import Camera, Intrinsics
+from .compare import Difference, changes, differences
+from .fields import Pose
 from .load import RigError, load, parse
+from .network import Host, Network
 from .reasons import Hold, Reason, Refusal
-from .schema import Arm, Camera, Gripper, Pose, Rig, Teleop, Workspace
+from .schema import Rig, Teleop
 from .spaces import ActionSpace
 
 __all__ = [
-    "ActionSpace", "Arm", "Camera", "Difference", "Gripper", "Hold", "Pose", "Reason", "Refusal", "Rig", "RigError",
-    "Teleop", "Workspace", "differences", "load", "parse",
+    "ActionSpace", "Arm", "Camera", "Difference", "Gripper", "Hold", "Host", "Intrinsics", "Measurement", "Network",
+    "Pose", "Reason", "Refusal", "Rig", "RigError", "Teleop", "Workspace", "changes", "differences", "load", "parse",
 ]  # fmt: skip

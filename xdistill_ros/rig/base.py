@@ -1,4 +1,4 @@
-"""The strict pydantic base of everything that is read from a rig file or a bundle."""
+"""The strict pydantic base of everything that is read from a rig file, a bundle or a configuration."""
 
 from __future__ import annotations
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from . import calibration
 from .schema import Rig
 
 
@@ -37,8 +38,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return node
 
 
-def load(path: Path | str) -> Rig:
-    """The rig in the YAML file `path`; its URDF path is made absolute. Raises RigError."""
+def load(path: Path | str, *, calibrated: bool = True) -> Rig:
+    """The rig in the YAML file `path`; its URDF path is made absolute. Raises RigError.
+
+    What lies in its folder `calibration` goes before what the file says, unless `calibrated` is false.
+    """
     path = Path(path)
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # a SafeLoader
@@ -54,7 +58,13 @@ def load(path: Path | str) -> Rig:
     urdf = (path.parent / rig.arm.urdf).resolve()
     if not urdf.is_file():
         raise RigError(f"{path}: arm.urdf: no file {urdf}; the path is relative to the rig file")
-    return rig.model_copy(update={"arm": rig.arm.model_copy(update={"urdf": urdf})})
+    rig = rig.model_copy(update={"arm": rig.arm.model_copy(update={"urdf": urdf})})
+    if rig.calibration is None or not calibrated:
+        return rig
+    try:
+        return calibration.apply(rig, calibration.read(path.parent / rig.calibration))
+    except calibration.CalibrationError as error:
+        raise RigError(f"{path}: calibration: {error}") from error
 
 
 def parse(document: dict[str, Any], source: str) -> Rig:
@@ -67,7 +77,7 @@ def parse(document: dict[str, Any], source: str) -> Rig:
 
 
 def _describe(detail: ErrorDetails) -> str:
-    field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "(rig)"
+    field = ".".join(_written(detail["loc"])) or "(rig)"
     if detail["type"] == "extra_forbidden":
         return f"{field}: unknown field (value {detail['input']!r}); {_allowed_here(detail['loc'])}"
     if detail["type"] == "missing":
@@ -86,25 +96,42 @@ def _allowed_here(location: tuple[int | str, ...]) -> str:
     return f"{meant}allowed: {', '.join(names)}"
 
 
+def _written(location: tuple[int | str, ...]) -> list[str]:
+    """The parts of a location that stand in the file: pydantic adds which kind of a union it took."""
+    kept: list[str] = []
+    models: list[type[BaseModel]] = [Rig]
+    for part in map(str, location):
+        chosen = [model for model in models if _kind(model) == part] if len(models) > 1 else []
+        models = chosen or _entered(models, part)
+        if not chosen and part != "[key]":
+            kept.append(part)
+    return kept
+
+
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] | None = Rig
-    for part in location:
-        field = model.model_fields.get(str(part)) if model else None
-        if field is None:
-            continue  # the key of a dict of models: its value's model was already entered
-        model = _model_in(field.annotation)
-    return list(model.model_fields) if model else []
+    models: list[type[BaseModel]] = [Rig]
+    for part in map(str, location):
+        models = [model for model in models if _kind(model) == part] or _entered(models, part)
+    return list(models[0].model_fields) if models else []
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model inside Optional[...] or dict[..., ...], if there is one."""
+def _entered(models: list[type[BaseModel]], part: str) -> list[type[BaseModel]]:
+    """The models that a field may hold; the same where it is the key of a dict, whose value's was already entered."""
+    field = models[0].model_fields.get(part) if models else None
+    return models if field is None else _models_in(field.annotation)
+
+
+def _kind(model: type[BaseModel]) -> object:
+    """The one value of a model's field `kind`, by which it is told from the others of its union."""
+    field = model.model_fields.get("kind")
+    return next(iter(get_args(field.annotation)), None) if field else None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The pydantic models inside Optional[...], dict[..., ...] or a union of several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found:
-            return found
-    return None
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def _unit_hint(field: str, value: object) -> str:

@@ -5,6 +5,8 @@ Frames are the caller's business: `pose_b` of a frame in base coordinates maps i
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
@@ -47,6 +49,13 @@ def invert(pose: Array) -> Array:
     """Inverse of rigid homogeneous matrices (..., 4, 4)."""
     rotation = np.swapaxes(pose[..., :3, :3], -1, -2)
     return pose_matrix(-(rotation @ pose[..., :3, 3:])[..., 0], rotation)
+
+
+def pose_error(actual: Array, wished: Array) -> tuple[float, float]:
+    """Distance in metres and angle in radians between two poses (4, 4)."""
+    # rotations that are an angle w apart differ by sqrt(8) sin(w / 2) in the Frobenius norm (Huynh 2009, eq. 34)
+    chord = float(np.linalg.norm(wished[:3, :3] - actual[:3, :3]))
+    return float(np.linalg.norm(wished[:3, 3] - actual[:3, 3])), 2.0 * math.asin(min(1.0, chord / math.sqrt(8.0)))
 
 
 def pose_from_9d(nine: Array) -> Array:

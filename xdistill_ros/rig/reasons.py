@@ -37,6 +37,20 @@ class Reason(StrEnum):
     CAMERAS_APART = "cameras_apart"
     FRAME_MISSING = "frame_missing"
     OTHER_BUNDLE = "other_bundle"
+    # camera
+    CAMERA_NOT_FOUND = "camera_not_found"
+    CAMERA_BUSY = "camera_busy"
+    CAMERA_MODE = "camera_mode"
+    CAMERA_SETTING = "camera_setting"
+    CAMERA_INTRINSICS = "camera_intrinsics"
+    CAMERA_BANDWIDTH = "camera_bandwidth"
+    CAMERA_SHARED = "camera_shared"
+    CAMERA_LINK = "camera_link"
+    CAMERA_METADATA = "camera_metadata"
+    CAMERA_FAILED = "camera_failed"
+    CAMERA_SILENT = "camera_silent"
+    CAMERA_FROZEN = "camera_frozen"
+    CAMERA_SLOW = "camera_slow"
     # sampler
     SAMPLER_TOO_SLOW = "sampler_too_slow"
     # chunk
@@ -62,6 +76,11 @@ class Reason(StrEnum):
     JOINT_STATE_FROZEN = "joint_state_frozen"
     JOINT_STATE_INVALID = "joint_state_invalid"
     CONTROL_STALLED = "control_stalled"
+    NO_CONTROLLER = "no_controller"
+    CONTROLLER_INACTIVE = "controller_inactive"
+    WRONG_CONTROLLER = "wrong_controller"
+    FOREIGN_PUBLISHER = "foreign_publisher"
+    DRIVER_FAULT = "driver_fault"
     # recorder
     STREAM_MISSING = "stream_missing"
     STREAM_STALE = "stream_stale"
@@ -87,10 +106,15 @@ class Reason(StrEnum):
     ARM_POSE_UNKNOWN = "arm_pose_unknown"
     ARM_HOLDS = "arm_holds"
     WRONG_CODE = "wrong_code"
+    # calibration
+    BOARD_UNSEEN = "board_unseen"
+    BOARD_MIRRORED = "board_mirrored"
     # graph
     CLOCK_STOPPED = "clock_stopped"
     CLOCK_BACKWARDS = "clock_backwards"
     PEER_LOST = "peer_lost"
+    DUPLICATE_NODE = "duplicate_node"
+    CLOCK_OFFSET = "clock_offset"
 
 
 @dataclass(frozen=True)

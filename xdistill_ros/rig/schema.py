@@ -1,202 +1,23 @@
 """The rig: what stands on the table, as one validated file.
 
-Lengths are metres, angles radians, times seconds, unless a field's name says otherwise. The base frame is the
-arm's `base_frame`: x away from the arm over the table, z up. A camera's optical frame is x right, y down,
-z forward. This module owns the shape of the file; `rig.load` reads it and words the errors.
+Lengths are metres, angles radians, times seconds, unless a field's name says otherwise. This module owns the shape of
+the file, `arm` and `camera` that of the two things it mostly tells of; `rig.load` reads it and words the errors.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from .arm import Arm, Gripper
 from .base import Strict
+from .calibration import Measurement
+from .camera import Camera, drivers_fault
+from .fields import Name, Radians, Seconds
+from .network import Network
 from .spaces import ActionSpace
-
-
-def _must_match(pattern: str, meaning: str) -> AfterValidator:
-    """Like pydantic's `pattern`, but an error says in words what is allowed."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(meaning)
-        return text
-
-    return AfterValidator(check)
-
-
-Name = Annotated[str, _must_match(r"[a-z][a-z0-9_]*", "use lower-case letters, digits and _, a letter first")]
-Topic = Annotated[str, _must_match(r"(/[A-Za-z_][A-Za-z0-9_]*)+", "name an absolute topic, such as /arm/commands")]
-# A position on or beside a table-top arm; a value in millimetres or centimetres falls outside.
-Metres = Annotated[float, Field(ge=-5.0, le=5.0)]
-Vector3 = tuple[Metres, Metres, Metres]
-Radians = Annotated[float, Field(ge=-6.30, le=6.30, description="radians; 360 degrees is 6.283")]
-Seconds = Annotated[float, Field(ge=0.0, le=10.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-
-
-class Pose(Strict):
-    """Where a frame stands in its parent frame."""
-
-    position_m: Vector3 = Field(description="metres, in the parent frame")
-    quaternion_wxyz: tuple[float, float, float, float] = Field(description="rotation into the parent frame, w first")
-
-    @model_validator(mode="after")
-    def _unit_length(self) -> Self:
-        length = sum(component * component for component in self.quaternion_wxyz) ** 0.5
-        if abs(length - 1.0) > 1e-3:
-            raise ValueError(f"quaternion_wxyz has length {length:.4f}; a rotation has length 1")
-        return self
-
-
-class CommandInterface(Strict):
-    """The topic on which the arm takes commands, as ros2_control offers it."""
-
-    kind: Literal["forward_position", "joint_trajectory"] = Field(
-        description="forward_position: Float64MultiArray to a forward_command_controller; "
-        "joint_trajectory: JointTrajectory to a joint_trajectory_controller"
-    )
-    topic: Topic
-    rate_hz: Annotated[float, Field(ge=50.0, le=1000.0, description="control rate, commands a second")]
-    on_silence: str = Field(
-        min_length=10, description="in words: what stops the arm when commands cease (shown at start-up)"
-    )
-
-
-class JointLimits(Strict):
-    """Limits of one joint."""
-
-    lower_rad: Radians
-    upper_rad: Radians
-    velocity_rad_s: Annotated[float, Field(gt=0.0, le=7.0)]
-    acceleration_rad_s2: Annotated[float, Field(gt=0.0, le=60.0)]
-    jerk_rad_s3: Annotated[float, Field(gt=0.0, le=5000.0)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.lower_rad >= self.upper_rad:
-            raise ValueError(f"lower_rad {self.lower_rad} is not below upper_rad {self.upper_rad}")
-        return self
-
-
-class Workspace(Strict):
-    """The box, in the base frame, that the TCP may be commanded into."""
-
-    lower_m: Vector3
-    upper_m: Vector3
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        for axis, low, high in zip("xyz", self.lower_m, self.upper_m, strict=True):
-            if low >= high:
-                raise ValueError(f"{axis}: lower_m {low} is not below upper_m {high}")
-        return self
-
-
-class Safety(Strict):
-    """What the envelope enforces besides joint limits and workspace."""
-
-    tcp_speed_m_s: Annotated[float, Field(gt=0.0, le=2.0, description="fastest commanded TCP motion")]
-    chunk_jump_m: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
-        description="largest distance between the commanded TCP and a chunk's action due now; above it is refused"
-    )
-    chunk_jump_rad: Annotated[float, Field(gt=0.0, le=3.2)] = Field(description="the same for the TCP's rotation")
-    following_error_rad: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        description="measured against commanded (advanced by the arm's lag), any joint"
-    )
-    following_error_s: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.05, description="how long the error may stay above following_error_rad"
-    )
-    watchdog_s: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.1, description="steady-clock silence of the control thread's inputs that counts as a fault"
-    )
-    clock_stopped_s: Annotated[float, Field(gt=0.0, le=5.0)] = Field(
-        default=0.5, description="steady-clock time that ROS time may stand still"
-    )
-    consent_lapse_s: Annotated[float, Field(gt=0.0, le=10.0)] = Field(
-        default=1.0, description="how long the arm may hold for want of a target before it must be engaged again"
-    )
-    command_step_rad: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.3, description="a joint command farther than this from the last is a fault, not a wish to be clamped"
-    )
-
-
-class Arm(Strict):
-    """The arm: model, joints, limits, and how it takes commands."""
-
-    model: Name
-    urdf: Path = Field(description="URDF file, relative to the rig file")
-    base_frame: Name = "base_link"
-    tcp_frame: Name = Field(description="frame of the URDF that TCP poses are poses of")
-    joints: dict[Name, JointLimits] = Field(min_length=1, description="in the order of commands and joint vectors")
-    home_rad: tuple[Radians, ...] = Field(description="one angle a joint")
-    interface: CommandInterface
-    workspace: Workspace
-    safety: Safety
-    lag_s: Seconds = Field(description="commanded to measured, as `xdistill calibrate latency` finds it")
-
-    @model_validator(mode="after")
-    def _home_is_reachable(self) -> Self:
-        if len(self.home_rad) != len(self.joints):
-            raise ValueError(f"home_rad has {len(self.home_rad)} angles for {len(self.joints)} joints")
-        for (name, limits), angle in zip(self.joints.items(), self.home_rad, strict=True):
-            if not limits.lower_rad <= angle <= limits.upper_rad:
-                raise ValueError(f"home_rad of {name} is {angle}, outside [{limits.lower_rad}, {limits.upper_rad}]")
-        return self
-
-    @property
-    def joint_names(self) -> tuple[str, ...]:
-        """Names in the order of commands and joint vectors."""
-        return tuple(self.joints)
-
-
-class Gripper(Strict):
-    """A parallel gripper, commanded by opening width."""
-
-    joint: Name = Field(description="its name in /joint_states; its position there is the opening width in metres")
-    topic: Topic = Field(description="Float64MultiArray with one number: the wished opening width in metres")
-    closed_width_m: Annotated[float, Field(ge=0.0, le=0.3)] = 0.0
-    open_width_m: Annotated[float, Field(gt=0.0, le=0.3)]
-    speed_m_s: Annotated[float, Field(gt=0.0, le=1.0, description="how fast the opening changes")]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.closed_width_m >= self.open_width_m:
-            raise ValueError(f"closed_width_m {self.closed_width_m} is not below open_width_m {self.open_width_m}")
-        return self
-
-
-class Intrinsics(Strict):
-    """Pinhole camera without distortion, in pixels of the published image."""
-
-    fx_px: Positive
-    fy_px: Positive
-    cx_px: Positive
-    cy_px: Positive
-
-
-class Camera(Strict):
-    """One colour camera as its topic delivers it."""
-
-    width_px: Annotated[int, Field(ge=16, le=4096)]
-    height_px: Annotated[int, Field(ge=16, le=4096)]
-    rate_hz: Annotated[float, Field(gt=0.0, le=120.0)]
-    intrinsics: Intrinsics
-    parent_frame: Name = Field(description="base frame for a fixed camera, a frame of the arm for a wrist camera")
-    optical_pose: Pose = Field(description="the optical frame (x right, y down, z forward) in parent_frame")
-    latency_s: Seconds = Field(description="exposure to arrival, typical")
-    depth: bool = Field(
-        default=False,
-        description="aligned depth (16UC1, mm) comes on /<camera>/aligned_depth_to_color/image_raw and is recorded",
-    )
-
-    @property
-    def period_s(self) -> float:
-        """Time between two frames."""
-        return 1.0 / self.rate_hz
 
 
 class Observation(Strict):
@@ -328,6 +149,15 @@ class Rig(Strict):
     recording: Recording = Recording()
     teleop: Teleop = Teleop()
     simulation: Simulation | None = Field(default=None, description="present exactly for simulated rigs")
+    network: Network | None = Field(default=None, description="present where the graph runs on several computers")
+    calibration: Path | None = Field(
+        default=None,
+        description="folder of what `xdistill calibrate` measured, relative to the rig file; it goes before "
+        "`intrinsics`, `optical_pose`, `latency_s` and `lag_s` here",
+    )
+    measured: tuple[Measurement, ...] = Field(
+        default=(), description="not written by hand: what was read from there, kept with recordings and bundles"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -340,6 +170,13 @@ class Rig(Strict):
                 raise ValueError(
                     f"cameras.{name}.rate_hz {camera.rate_hz} is below policy.rate_hz {self.policy.rate_hz}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _cameras_have_drivers(self) -> Self:
+        fault = drivers_fault(self.cameras, simulated=self.simulation is not None)
+        if fault:
+            raise ValueError(fault)
         return self
 
     @property
