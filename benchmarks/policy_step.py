@@ -85,7 +85,8 @@ def runtime(path: Path, threads: int) -> dict[str, float]:
     )
     cond = np.zeros((1, manifest.condition_dim), np.float32)
     sample = np.zeros((1, *manifest.sample_shape), np.float32)
-    film = sampler._condition.run(condition=cond)
+    denoiser = sampler._denoiser
+    film = denoiser.film(cond)
     inference_steps = manifest.schedule.inference_steps
 
     def each_time() -> None:
@@ -95,8 +96,8 @@ def runtime(path: Path, threads: int) -> dict[str, float]:
     seconds = {
         "preprocess one 640x480 image": best(lambda: preprocess(pixels)),
         "encode one image": best(lambda: encoder.encode(tensor)),
-        "condition (once a chunk)": best(lambda: sampler._condition.run(condition=cond)),
-        f"one denoising step (of {inference_steps})": best(lambda: sampler._step.run(sample=sample, film=film)),
+        "condition (once a chunk)": best(lambda: denoiser.film(cond)),
+        f"one denoising step (of {inference_steps})": best(lambda: denoiser.predict(sample, film)),
         "sample a chunk": best(lambda: sampler.sample(observation)),
     }
     newest = cameras * (seconds["preprocess one 640x480 image"] + seconds["encode one image"])
@@ -129,33 +130,31 @@ def eager(path: Path, threads: int) -> dict[str, float]:
 
 
 def export(path: Path, threads: int) -> dict[str, float]:
-    """Exports random weights of the default recipe's size to `path`."""
+    """Exports random weights of the shipped bundles' size to `path`."""
     import torch
 
     from xdistill_ros import rig as rigs
     from xdistill_ros.learn.data.windows import Statistics
     from xdistill_ros.learn.export.bundle import export as write
+    from xdistill_ros.learn.export.bundle import rounded
     from xdistill_ros.learn.export.example import Example
-    from xdistill_ros.learn.export.rounding import deployable, round_to_half
+    from xdistill_ros.learn.networks.encoders import InputSpec
     from xdistill_ros.learn.policies import Trained
-    from xdistill_ros.learn.table.recipe import Recipe
     from xdistill_ros.policy.actions import ChannelRange, proprio_channels
 
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     rig = rigs.load(RIG)
-    recipe = Recipe(rig=RIG, tasks=("move_cube",))
-    proprio = len(proprio_channels(recipe.proprio, rig.arm.joint_names))
+    preset = _preset()
+    proprio = len(proprio_channels(preset.proprio, rig.arm.joint_names))
 
     def unit(channels: int) -> ChannelRange:
         return ChannelRange(minimum=(-1.0,) * channels, maximum=(1.0,) * channels)
 
-    trained = Trained(
-        "move_cube", rig, recipe.preprocess(rig), recipe.proprio, Statistics(unit(len(rig.channels)), unit(proprio)),
-        *_sized(recipe, rig, proprio),
-    )  # fmt: skip
-    round_to_half(trained.head)
-    trained = Trained(**{**trained.__dict__, "encoder": deployable(trained.encoder)})
+    trained = rounded(Trained(
+        "move_cube", rig, preset.image.preprocess(rig, InputSpec(), points=False), preset.proprio,
+        Statistics(unit(len(rig.channels)), unit(proprio)), *_sized(rig, proprio),
+    ), "int8")  # fmt: skip
     steps = rig.policy.observation_horizon
     pixels = {name: (np.zeros((480, 640, 3), np.uint8),) * steps for name in rig.cameras}
     poses, joints = np.tile(np.eye(4), (steps, 1, 1)), np.zeros((steps, len(rig.arm.joints)))
@@ -163,21 +162,27 @@ def export(path: Path, threads: int) -> dict[str, float]:
     return {}
 
 
-def _sized(recipe: Any, rig: Any, proprio: int) -> tuple[Any, Any]:
+def _preset() -> Any:
+    """The settings that the shipped bundles were trained with."""
+    from xdistill_ros.learn.documents import read
+    from xdistill_ros.learn.training.settings import settings
+
+    preset = ROOT / "config" / "learn" / "train_cpu.yaml"
+    return settings([read(preset), {"store": "none", "encoder": {"word": "xdistill"}}], str(preset))
+
+
+def _sized(rig: Any, proprio: int) -> tuple[Any, Any]:
     from xdistill_ros.learn.networks.encoders import Student
     from xdistill_ros.learn.networks.head import Head
 
-    encoder = Student(teacher_dim=TEACHER_DIM, feature=recipe.feature).eval()
+    preset, encoder = _preset(), Student(teacher_dim=TEACHER_DIM).eval()
     condition = rig.policy.observation_horizon * (len(rig.cameras) * encoder.feature_dim + proprio)
-    unet, schedule = recipe.head.unet, recipe.head.schedule
-    return encoder, Head(condition, rig.policy.prediction_horizon, len(rig.channels), unet, schedule).eval()
+    horizon, channels = rig.policy.prediction_horizon, len(rig.channels)
+    return encoder, Head(condition, horizon, channels, preset.unet, preset.schedule).eval()
 
 
 def _networks(manifest: Any) -> tuple[Any, Any]:
-    from xdistill_ros.learn.table.recipe import Recipe
-
-    recipe = Recipe(rig=RIG, tasks=("move_cube",))
-    return _sized(recipe, manifest.rig, len(manifest.proprio_channels))
+    return _sized(manifest.rig, len(manifest.proprio_channels))
 
 
 def best(call: Callable[[], object], repeats: int = REPEATS) -> float:

@@ -1,4 +1,4 @@
-"""Training throughput: windows a second and the share of a step that waits for data; beside LeRobot's own loop.
+"""Training throughput: windows a second and the share of a step that waits for data; beside the peers' own loops.
 
     .venv/bin/python benchmarks/train_throughput.py STORE.zarr [--steps 60] [--batch 64] [--widths 512 1024 2048]
 
@@ -6,7 +6,10 @@ ResNet-18 from scratch, tuned end to end with the U-Net, two observation steps, 
 random, as diffusion_policy's real-robot configuration. Ours is `xdistill train` itself, with its images in memory and
 in mapped files; LeRobot's is `lerobot-train` on the same store, exported with `xdistill episodes export --as lerobot
 --images image`, where XDISTILL_LEROBOT_PYTHON names an environment that has it (tools/lerobot_reads.py says which).
-Its images are not resized, only cut, so that its encoder sees as many pixels as ours. Use a machine that is idle.
+Its images are not resized, only cut, so that its encoder sees as many pixels as ours. diffusion_policy's is its own
+workspace on the same store (tools/diffusion_policy_trains.py), where XDISTILL_DIFFUSION_POLICY_PYTHON names an
+environment for it and XDISTILL_DIFFUSION_POLICY a checkout; it has an encoder a camera, so the same arithmetic on more
+weights. Use a machine that is idle.
 """
 
 from __future__ import annotations
@@ -84,15 +87,31 @@ def lerobots(arguments: argparse.Namespace, folder: Path, python: str) -> Measur
         f"--steps={arguments.steps}", f"--log_freq={LOGGED}", "--save_checkpoint=false", "--wandb.enable=false",
         f"--num_workers={arguments.workers}", *(f"--policy.{name}={value}" for name, value in policy.items()),
     ]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
-    ended = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
-    found = re.findall(r"updt_s:([\d.]+) data_s:([\d.]+)", ended.stdout + ended.stderr)[2:]
+    return _timed(f"lerobot-train, {arguments.workers} workers", line, arguments.batch)
+
+
+def diffusion_policys(arguments: argparse.Namespace, folder: Path, python: str, checkout: str) -> Measured:
+    """diffusion_policy's workspace on the same demonstrations. Raises RuntimeError with what it said when it fails."""
+    line = [
+        python, str(ROOT / "tools" / "diffusion_policy_trains.py"), str(arguments.store), str(folder / "theirs"),
+        f"--steps={arguments.steps}", f"--batch={arguments.batch}", f"--workers={arguments.workers}",
+        f"--device={_device(arguments)}", "--widths", *map(str, arguments.widths),
+    ]  # fmt: skip
+    return _timed(f"diffusion_policy, {arguments.workers} workers", line, arguments.batch, PYTHONPATH=checkout)
+
+
+def _timed(name: str, line: list[str], batch: int, **variables: str) -> Measured:
+    """A peer's command, which prints how long steps and waiting for data took. Raises RuntimeError."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+    ended = subprocess.run(line, env=environment | variables, capture_output=True, text=True, check=False)
+    said = ended.stdout + ended.stderr
+    found = re.findall(r"updt_s:([\d.]+) data_s:([\d.]+)", said)[2:]
     if ended.returncode or not found:
-        raise RuntimeError(f"lerobot-train ended with {ended.returncode}:\n{(ended.stdout + ended.stderr)[-3000:]}")
+        raise RuntimeError(f"{name}: ended with {ended.returncode}:\n{said[-3000:]}")
     pairs = [(float(update), float(data)) for update, data in found]
     return Measured(
-        f"lerobot-train, {arguments.workers} workers",
-        statistics.median(arguments.batch / (update + data) for update, data in pairs),
+        name,
+        statistics.median(batch / (update + data) for update, data in pairs),
         statistics.median(data / (update + data) for update, data in pairs),
     )
 
@@ -110,7 +129,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--widths", type=int, nargs="+", default=[512, 1024, 2048])
-    parser.add_argument("--workers", type=int, default=4, help="LeRobot's loader; 4 is its default")
+    parser.add_argument("--workers", type=int, default=4, help="the peers' loaders; 4 is LeRobot's default")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--bf16", action="store_true", help="autocast (LeRobot: its use_amp)")
     parser.add_argument("--compile", action="store_true", help="ours only")
@@ -124,6 +143,11 @@ def main() -> None:
             measured.append(lerobots(arguments, Path(folder), python))
         else:
             Console(stderr=True).print("LeRobot's loop is not measured: XDISTILL_LEROBOT_PYTHON names no environment")
+        theirs = [os.environ.get(f"XDISTILL_DIFFUSION_POLICY{which}") for which in ("_PYTHON", "")]
+        if theirs[0] and theirs[1]:
+            measured.append(diffusion_policys(arguments, Path(folder), theirs[0], theirs[1]))
+        else:
+            Console(stderr=True).print("diffusion_policy's is not: XDISTILL_DIFFUSION_POLICY[_PYTHON] name none")
     for one in measured:
         table.add_row(one.name, f"{one.samples_s:.1f}", f"{one.waiting:.1%}")
     Console().print(f"{_device(arguments)}, batch {arguments.batch}, U-Net {arguments.widths}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from tests.support.stores import write_store
+from tests.support.training import save_student
 from xdistill_ros import rig
 from xdistill_ros.arm import Kinematics
 from xdistill_ros.learn.data.recording import Recording
@@ -27,12 +31,26 @@ def forward(table_rig: rig.Rig):
     return Kinematics(table_rig).forward
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three demonstrations of a tiny rig, to be read."""
+    return write_store(tmp_path_factory.mktemp("store") / "s.zarr", 3)
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small distilled encoder, to be read."""
+    return save_student(tmp_path_factory.mktemp("encoder") / "encoder.safetensors")
+
+
 @pytest.fixture
 def recording(table_rig: rig.Rig, forward):
-    """Makes a recording of some seconds in which joint 1 turns and the commands run 0.1 s ahead of it."""
+    """Makes a recording of some seconds in which joint 1 turns and the commands run 0.1 s ahead of it.
+
+    Its first frame is row 100 * seed of the store, and seed is its episode's number.
+    """
 
     def make(seed: int = 0, seconds: float = 2.0) -> Recording:
-        rng = np.random.default_rng(seed)
         image_ns = np.arange(0, seconds * 1e9, 1e8, dtype=np.int64) + 10**9
         state_ns = np.arange(0, seconds * 1e9 + 1e7, 1e7, dtype=np.int64) + 10**9
         home = np.array(table_rig.arm.home_rad)
@@ -45,8 +63,8 @@ def recording(table_rig: rig.Rig, forward):
         commanded = np.array([pose_to_9d(forward(q)) for q in angles(image_ns + 10**8)])
         actions = np.concatenate([commanded, np.linspace(0.08, 0.0, len(image_ns))[:, None]], axis=1)
         return Recording(
-            images={n: rng.integers(0, 255, (len(image_ns), 24, 32, 3), np.uint8) for n in table_rig.cameras},
-            image_ns=dict.fromkeys(table_rig.cameras, image_ns),
+            episode=seed, frames=dict.fromkeys(table_rig.cameras, 100 * seed + np.arange(len(image_ns))),
+            frame_ns=dict.fromkeys(table_rig.cameras, image_ns),
             state_ns=state_ns, positions=angles(state_ns), velocities=np.zeros((len(state_ns), 6)),
             widths_m=np.full(len(state_ns), 0.05), action_ns=image_ns, actions=actions,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from xdistill_ros.learn.distil.config import Distillation
+from xdistill_ros.learn.documents import load, merged, nested
 from xdistill_ros.learn.networks.encoders import Backbone
 
 SIZE = (32, 32)
@@ -59,12 +60,7 @@ def config_file(folder: Path, **changes: Any) -> Path:
         "steps": 10, "batch": 8, "learning_rate": 3e-4, "bf16": False, "log_every": 1, "check_every": 5,
         "machine": {"device": "cpu", "workers": 0, "save_every": 4},
     }  # fmt: skip
-    for name, value in changes.items():
-        *above, last = name.split("__")
-        part: Any = document
-        for one in above:
-            part = part[one]
-        part[last] = value
+    document = merged([document, *(nested(name.replace("__", "."), value) for name, value in changes.items())])
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(document, default=str))))
     return path
@@ -72,7 +68,7 @@ def config_file(folder: Path, **changes: Any) -> Path:
 
 def config(folder: Path, **changes: Any) -> Distillation:
     """As `config_file`, read."""
-    return Distillation.read(config_file(folder, **changes), {})
+    return load(Distillation, config_file(folder, **changes))
 
 
 def lines(run: Path, key: str) -> dict[int, Any]:

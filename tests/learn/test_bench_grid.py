@@ -15,6 +15,7 @@ from xdistill_ros.learn import runs
 from xdistill_ros.learn.bench import grid
 from xdistill_ros.learn.bench.config import Benchmark
 from xdistill_ros.learn.bench.grid import Cell, Evaluation, Shard
+from xdistill_ros.learn.documents import load
 from xdistill_ros.learn.errors import LearnError
 
 TASKS, ENCODERS, SEEDS = ("reach", "push", "hammer"), ("xdistill", "resnet18_scratch"), (0, 1)
@@ -163,7 +164,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, changes: dict[str, Any
     path = tmp_path / "bench.yaml"
     path.write_text(json.dumps(document(**changes)), encoding="utf-8")
     with pytest.raises(LearnError) as told:
-        Benchmark.load(path)
+        load(Benchmark, path)
     assert said in str(told.value)
 
 
@@ -187,14 +188,14 @@ def test_the_command_says_what_is_missing_without_a_traceback(tmp_path: Path) ->
 def test_the_benchmarks_that_ship_are_whole(name: str) -> None:
     from xdistill_ros.learn.training.settings import settings
 
-    shipped = Benchmark.load(Path(f"config/bench/{name}.yaml"))
+    shipped = load(Benchmark, Path(f"config/bench/{name}.yaml"))
     settings([shipped.training, {"store": "x", "encoder": {"word": "dinov2"}}], name)
 
 
 def test_the_paper_s_grid_has_29_tasks_in_its_numbers() -> None:
     from xdistill_ros.learn.bench import suites
 
-    shipped = Benchmark.load(Path("config/bench/metaworld.yaml"))
+    shipped = load(Benchmark, Path("config/bench/metaworld.yaml"))
     assert shipped.tasks == suites.the_29()
     found = [suites.DIFFICULTY[task] for task in shipped.tasks]
     assert {name: found.count(name) for name in suites.METAWORLD} == suites.COUNTS

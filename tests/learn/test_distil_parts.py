@@ -16,6 +16,7 @@ from xdistill_ros.learn.distil.cache import Cached, FeatureFile
 from xdistill_ros.learn.distil.config import Distillation
 from xdistill_ros.learn.distil.measure import agreement, neighbours
 from xdistill_ros.learn.distil.teachers import Published
+from xdistill_ros.learn.documents import changed, checked
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks import backbones, pretrained
 from xdistill_ros.learn.networks.encoders import Backbone, Student
@@ -221,8 +222,9 @@ def test_nobody_is_their_own_neighbour():
     assert not (near == torch.arange(30).unsqueeze(1)).any()
 
 
-@pytest.mark.parametrize("path", sorted(Path("config/learn").glob("distil_*.yaml")), ids=lambda path: path.stem)
-def test_the_shipped_configurations_are_valid_and_name_teachers_and_students_that_exist(path):
-    read = Distillation.read(path, {"data.images": ["somewhere"]})
-    assert read.teacher.name in pretrained.ZOO
-    assert read.student.architecture in backbones.ARCHITECTURES
+@pytest.mark.parametrize("name", ["distil_folder", "distil_imagenet"])
+def test_the_shipped_configurations_are_valid_and_name_teachers_and_students_that_exist(name):
+    path = Path("config/learn") / f"{name}.yaml"
+    found = checked(Distillation, changed([path], {"data.images": ["somewhere"]}, []), name)
+    assert found.teacher.name in pretrained.ZOO
+    assert found.student.architecture in backbones.ARCHITECTURES

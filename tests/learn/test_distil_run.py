@@ -20,6 +20,7 @@ from xdistill_ros.learn import runs, weights
 from xdistill_ros.learn.distil import run as running
 from xdistill_ros.learn.distil.config import Distillation
 from xdistill_ros.learn.distil.run import distil
+from xdistill_ros.learn.documents import load
 from xdistill_ros.learn.errors import LearnError
 
 from .distillation import SIZE, config, config_file, lines, picture, teacher_weights
@@ -54,6 +55,7 @@ from pathlib import Path
 import torch
 from xdistill_ros.learn.distil import run
 from xdistill_ros.learn.distil.config import Distillation
+from xdistill_ros.learn.documents import load
 torch.set_num_threads(1)
 learn = run.Run._learn
 def until(self, batch):
@@ -61,7 +63,7 @@ def until(self, batch):
         os.kill(os.getpid(), signal.SIGKILL)
     return learn(self, batch)
 run.Run._learn = until
-run.distil(Distillation.read(Path(sys.argv[1]), {}), Path(sys.argv[2]))
+run.distil(load(Distillation, Path(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
@@ -81,7 +83,7 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit_as_if_it_had_not_been(tmp_path
 
 def test_two_processes_of_torchrun_compute_what_one_does(tmp_path):
     path = config_file(tmp_path, steps=6, check_every=6, learning_rate=1e-4)
-    alone = distil(Distillation.read(path, {}), tmp_path / "one")
+    alone = distil(load(Distillation, path), tmp_path / "one")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     command = [*torchrun, "-m", "xdistill_ros.cli.main", "distill", path, "--out", tmp_path / "two"]
     ended = subprocess.run(command, env=CHILD, cwd=ROOT, check=False, capture_output=True, text=True)
@@ -209,7 +211,7 @@ def test_a_batch_that_processes_cannot_share_is_refused():
     ("options", "said"),
     [
         (["missing.yaml"], "missing.yaml: cannot be read"),
-        (["--set", "nonsense=1", "--images", "x"], "nonsense: Extra inputs are not permitted"),
+        (["--set", "nonsense=1", "--images", "x"], "nonsense is 1: Extra inputs are not permitted"),
         (["--set", "data.held_out"], "--set data.held_out: give FIELD=VALUE"),
         ([], "data is missing: name where the images lie, --images FOLDER"),
         (["--images", "nowhere"], "nowhere: no such folder or shard"),

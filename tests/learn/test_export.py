@@ -274,11 +274,13 @@ def test_a_runs_policy_is_exported_by_the_command(store: Path, tmp_path: Path) -
     opened = Store(store)
     run, out = tmp_path / "run", tmp_path / "models" / "push"
     policies.save(unrounded_policy(opened.rig), run / "best", {"seed": 4, "store": str(store), "encoder": "xdistill"})
-    (run / "config.yaml").write_text(json.dumps({"store": str(store), "epochs": 77}))
+    weights = {"weights": str(store.parent / "encoder.safetensors")}
+    (run / "config.yaml").write_text(json.dumps({"store": str(store), "epochs": 77, "encoder": weights}))
     ended = CliRunner().invoke(app, ["export", str(run / "best"), "--out", str(out), "--precision", "fp32"])
     assert ended.exit_code == 0, ended.output
     card = (out / "MODEL_CARD.md").read_text()
     assert "epochs: 77" in card
+    assert "weights: encoder.safetensors" in card
     assert "| encoder | xdistill |" in card
     assert str(store.parent) not in card + (out / "bundle.yaml").read_text()  # nobody else has this computer's folders
     assert "actions differ by" in ended.stdout

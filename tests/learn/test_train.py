@@ -13,27 +13,18 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from tests.support.stores import tiny_rig, write_store
-from tests.support.training import curve, lines, save_student, tiny
+from tests.support.training import curve, lines, tiny
 from tests.support.training_material import material_of
 from xdistill_ros.cli.main import app
 from xdistill_ros.learn import policies
 from xdistill_ros.learn.data.material import Batch
 from xdistill_ros.learn.data.windows import Statistics
+from xdistill_ros.learn.documents import read
 from xdistill_ros.learn.networks import zoo
 from xdistill_ros.learn.training import boards, held_out
-from xdistill_ros.learn.training.settings import read, settings
+from xdistill_ros.learn.training.settings import settings
 from xdistill_ros.learn.training.trainer import Outcome, train
 from xdistill_ros.policy.actions import ChannelRange
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("store") / "s.zarr", 3)
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_student(tmp_path_factory.mktemp("encoder") / "encoder.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.support.rigs import sim_table
 from tests.support.stores import Row, tiny_rig, write_episode, write_store
-from tests.support.training import save_student, tiny
+from tests.support.training import tiny
 from xdistill_ros.cli.main import app
 from xdistill_ros.episodes import Control, Store, Writer
 from xdistill_ros.learn.data.demonstrations import demonstrations
@@ -26,11 +26,6 @@ from xdistill_ros.learn.training.trainer import train
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_store(tmp_path_factory.mktemp("store") / "s.zarr", 2)
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_student(tmp_path_factory.mktemp("encoder") / "encoder.safetensors")
 
 
 def refused(*words: object) -> str:
@@ -136,7 +131,7 @@ def test_a_gpu_that_is_not_there(store: Path, student: Path, tmp_path: Path, mon
 def test_a_store_that_is_none_and_fields_that_are_wrong(student: Path, tmp_path: Path) -> None:
     words = ("--encoder", "xdistill", "--weights", student, "--out", tmp_path)
     assert "no episode store there" in refused("--store", tmp_path / "gone.zarr", *words)
-    assert "store: missing" in refused(*words)
+    assert "store is missing: add it, or give --store" in refused(*words)
     here = ("--store", tmp_path, *words)
     assert "epoch is 3: Extra inputs are not permitted" in refused(*here, "--set", "epoch=3")
     assert "give FIELD=VALUE" in refused(*here, "--set", "epochs")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.support.stores import write_episode, write_store
-from tests.support.training import curve, kill_at, lines, save_student, tiny
+from tests.support.training import curve, kill_at, lines, tiny
 from xdistill_ros.episodes import Store, Writer
 from xdistill_ros.learn import policies, runs
 from xdistill_ros.learn.data.material import Batch
@@ -21,16 +21,6 @@ from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.training.policy import Policy
 from xdistill_ros.learn.training.settings import TrainSettings
 from xdistill_ros.learn.training.trainer import Training, train
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("store") / "s.zarr", 3)
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_student(tmp_path_factory.mktemp("encoder") / "encoder.safetensors")
 
 
 def same_weights(one: Path, other: Path) -> bool:

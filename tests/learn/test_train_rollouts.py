@@ -74,7 +74,7 @@ def small_table() -> Rig:
     document = sim_table().model_dump(mode="json")
     for camera in document["cameras"].values():
         camera |= {"width_px": 64, "height_px": 48}
-        camera["intrinsics"] = {name: value / 10 for name, value in camera["intrinsics"].items()}
+        camera["intrinsics"] |= {name: camera["intrinsics"][name] / 10 for name in ("fx_px", "fy_px", "cx_px", "cy_px")}
     return rigs.parse(document, "small table")
 
 
@@ -121,11 +121,13 @@ def test_however_many_processes_the_results_stand_in_the_order_of_their_scenes(
 
 
 def test_the_seeds_are_neither_those_of_demonstrations_nor_those_of_trials() -> None:
+    from xdistill_ros.learn.documents import load
+    from xdistill_ros.learn.table.encoder import TableDistillation
     from xdistill_ros.learn.table.evaluate import FIRST_SEED
-    from xdistill_ros.learn.table.recipe import Recipe
 
-    recipe = Recipe.load(Path("config/learn/sim_table.yaml"))
-    assert recipe.renderings.seed + recipe.renderings.per_task < rollouts.FIRST_SEED < rollouts.LAST_SEED < FIRST_SEED
+    shipped = load(TableDistillation, Path("config/learn/distil_table.yaml")).renderings
+    assert 25 * 10 < shipped.seed < shipped.seed + shipped.per_task < rollouts.FIRST_SEED
+    assert rollouts.LAST_SEED < FIRST_SEED
 
 
 def test_the_maximum_is_kept_apart_from_the_last_and_told_as_a_maximum(

@@ -13,7 +13,7 @@ from torch import nn
 
 from tests.support.rigs import sim_table
 from tests.support.stores import Row, tiny_rig, write_store
-from tests.support.training import save_student, tiny
+from tests.support.training import tiny
 from xdistill_ros.episodes import Control, Store
 from xdistill_ros.learn import policies, weights
 from xdistill_ros.learn.data.augment import Augmentation
@@ -25,7 +25,7 @@ from xdistill_ros.learn.networks.ema import Average
 from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.networks.unet import UNetConfig
-from xdistill_ros.learn.training.policy import Policy, measure_normalisation
+from xdistill_ros.learn.training.policy import Policy
 from xdistill_ros.learn.training.prepare import prepare
 from xdistill_ros.learn.training.trainer import Training
 from xdistill_ros.perception import Preprocess, PreprocessSpec
@@ -35,11 +35,6 @@ from xdistill_ros.rig.poses import pose_from_9d
 
 SMALL = UNetConfig(widths=(16, 32), groups=4, step_dim=16, condition_hidden=32, condition_dim=16)
 SPEC = PreprocessSpec(source_width_px=32, source_height_px=24, resize_width_px=32, resize_height_px=24)
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_student(tmp_path_factory.mktemp("encoder") / "encoder.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -99,29 +94,12 @@ def test_batch_norm_swapped_for_group_norm(store: Path, student: Path, tmp_path:
     assert not torch.equal(given["trunk.bn1.running_mean"], torch.zeros(32)), "the test's own file has statistics"
 
 
-def test_an_encoder_without_weights_gets_statistics_of_what_it_will_see(store: Path, tmp_path: Path) -> None:
-    """Frozen at (0, 1) its BatchNorm would normalise nothing."""
-    prepared = prepare(tiny(store), tmp_path)
-    statistics = prepared.policy.encoder.state_dict()["trunk.bn1.running_var"]
-    assert not torch.allclose(statistics, torch.ones(64), atol=0.05)
-    eye = prepared.policy.eye
-    assert eye is not None
-    seen = torch.cat([prepared.train.gather(np.arange(30)).seen.flatten(1, 2)])
-    with torch.no_grad():
-        features = prepared.policy.encoder.eval()(eye(seen, None))
-    assert 0.05 < features.std().item() < 20.0
-
-
-def test_measured_statistics_are_the_plain_average_over_batches() -> None:
-    torch.manual_seed(0)
-    encoder = Student(8, architecture="timm/test_resnet").train()
-    images = [torch.randn(8, 3, 32, 32) + 2.0 for _ in range(4)]
-    encoder.requires_grad_(False)
-    means = torch.stack([encoder.trunk.conv1(batch).mean((0, 2, 3)) for batch in images])
-    measure_normalisation(encoder, images)
-    torch.testing.assert_close(encoder.trunk.bn1.running_mean, means.mean(0), atol=1e-4, rtol=1e-4)
-    assert encoder.trunk.bn1.momentum == 0.1
-    assert not encoder.trunk.bn1.training
+def test_an_encoder_without_weights_has_no_statistics_to_lose(store: Path, tmp_path: Path) -> None:
+    """Frozen at (0, 1) BatchNorm would normalise nothing; learning its statistics in small batches is the next trap."""
+    encoder = prepare(tiny(store), tmp_path).policy.encoder
+    norms = [module for module in encoder.modules() if isinstance(module, nn.GroupNorm)]
+    assert [(norm.num_groups, norm.num_channels) for norm in norms[:1] + norms[-1:]] == [(4, 64), (32, 512)]
+    assert not [name for name in encoder.state_dict() if "running" in name]
 
 
 # 3. an average that forgets buffers

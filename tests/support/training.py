@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from xdistill_ros.learn import weights
+from xdistill_ros.learn.documents import nested
 from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.training import trainer
-from xdistill_ros.learn.training.settings import TrainSettings, nested, settings
+from xdistill_ros.learn.training.settings import TrainSettings, settings
 
 SMALL_UNET = {
     "widths": [16, 32], "kernel": 3, "groups": 4, "step_dim": 16, "condition_hidden": 32, "condition_dim": 16,

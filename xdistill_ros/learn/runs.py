@@ -62,6 +62,14 @@ def check_same(wanted: Mapping[str, Any], found: Mapping[str, Any], path: Path, 
         )
 
 
+def begin(folder: Path, config: Mapping[str, Any], free: tuple[str, ...] = ()) -> None:
+    """Writes the configuration of a run that needs no checkpoint to tell it. LearnError when `folder` has another's."""
+    path = folder / CONFIG
+    if path.exists():
+        check_same(config, yaml.safe_load(path.read_text(encoding="utf-8")), path, free)
+    write_config(folder, config)
+
+
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Replaces `path` in one step. LearnError when the disk does not take it; the old one is then still whole."""
     buffer = io.BytesIO()  # torch's own writer reports a full disk as an internal error

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.training.settings import FREE
+from xdistill_ros.rig.base import Strict
 
 from . import suites
 
@@ -19,24 +18,7 @@ MACHINE = tuple(f"training.{name}" for name in FREE)
 """What a training may change without another result, such as the device."""
 
 
-class Part(BaseModel):
-    """A section of a file of this room."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a file. Raises LearnError naming every wrong field."""
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise LearnError(f"{path}: cannot be read ({error})") from error
-        except ValidationError as error:
-            lines = [f"{path}: {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors()]
-            raise LearnError("\n".join(lines)) from error
-
-
-class EncoderChoice(Part):
+class EncoderChoice(Strict):
     """A row of the table."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="of the row and of its folders")
@@ -45,7 +27,7 @@ class EncoderChoice(Part):
     origin: str = Field("", description="where the weights come from, in words that stand under the table")
 
 
-class MetaWorldProtocol(Part):
+class MetaWorldProtocol(Strict):
     """What an episode of MetaWorld is, how a policy sees and acts in it, and how it is judged. Defaults are DP3's."""
 
     demonstrations: int = Field(10, ge=1)
@@ -68,7 +50,7 @@ class MetaWorldProtocol(Part):
         return self
 
 
-class TableProtocol(Part):
+class TableProtocol(Strict):
     """The simulated table: demonstrations that were recorded, and trials in and out of distribution."""
 
     stores: str = Field(description="path of each task's episode store, with {task} in it")
@@ -86,7 +68,7 @@ class TableProtocol(Part):
         return Path(self.stores.replace("{task}", task))
 
 
-class Benchmark(Part):
+class Benchmark(Strict):
     """A grid of tasks, encoders and seeds, one protocol, and one recipe for training."""
 
     suite: Literal["metaworld", "table"]

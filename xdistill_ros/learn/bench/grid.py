@@ -188,11 +188,8 @@ def _worked(cell: Cell, folder: Path, work: Work, protocol: Callable[[Cell], dic
 
 def settle(benchmark: Benchmark, out: Path) -> None:
     """Makes `out` this benchmark's. Raises LearnError when its results are of another protocol."""
-    path, told = out / runs.CONFIG, benchmark.model_dump(mode="json")
     with alone(out):
-        if path.exists():
-            runs.check_same(told, yaml.safe_load(path.read_text(encoding="utf-8")), path, free=LISTS + MACHINE)
-        runs.write_config(out, told)
+        runs.begin(out, benchmark.model_dump(mode="json"), free=LISTS + MACHINE)
 
 
 def check_same(folder: Path, told: dict[str, Any]) -> None:

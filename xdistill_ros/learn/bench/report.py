@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def _sections(benchmark: Benchmark, done: Sequence[Result], pick: Pick) -> list[
 
     def row(name: str) -> tuple[str, ...]:
         of = found.get(name, {})
-        means = [scores.mean(of, lambda stratum, group=group: stratum.group == group) for group in groups]  # type: ignore[misc]
+        means = [scores.mean(of, _within(group)) for group in groups]
         return (name, *(_shown(one) for one in [*means, scores.mean(of)]))
 
     made = [Section(TITLES[pick], header, tuple(map(row, benchmark.names)))]
@@ -120,10 +120,7 @@ def _sections(benchmark: Benchmark, done: Sequence[Result], pick: Pick) -> list[
 
         def apart(name: str) -> tuple[str, ...]:
             of = found.get(name, {})
-            means = [
-                scores.difference(of, found[base], lambda stratum, group=group: stratum.group == group)  # type: ignore[misc]
-                for group in groups
-            ]
+            means = [scores.difference(of, found[base], _within(group)) for group in groups]
             return (name, *(_shown(one, "+") for one in [*means, scores.difference(of, found[base])]))
 
         rows = tuple(apart(name) for name in benchmark.names if name != base)
@@ -131,8 +128,12 @@ def _sections(benchmark: Benchmark, done: Sequence[Result], pick: Pick) -> list[
     return made
 
 
+def _within(group: str) -> Callable[[Stratum], bool]:
+    return lambda stratum: stratum.group == group
+
+
 def _has(found: scores.Counts, group: str) -> bool:
-    return any(stratum.group == group for stratum in found)
+    return any(map(_within(group), found))
 
 
 def _shown(mean: Mean | None, sign: str = "") -> str:
@@ -191,7 +192,7 @@ def _notes(benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def _cell(result: Result) -> dict[str, str | int | float]:
-    best, last = (scores.picked(result, pick) for pick in ("maximum", "last"))  # type: ignore[arg-type]
+    best, last = scores.picked(result, "maximum"), scores.picked(result, "last")
     told: dict[str, str | int | float] = {
         "task": result.cell.task, "encoder": result.cell.encoder, "seed": result.cell.seed,
         "evaluations": len(result.evaluations), "best_epoch": best.epoch, "last_epoch": last.epoch,

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from rich.progress import track
@@ -22,17 +21,17 @@ from rich.progress import track
 from xdistill_ros import __version__
 from xdistill_ros.episodes.files import write_whole
 from xdistill_ros.learn import runs, weights
-from xdistill_ros.learn.distil.loop import DistilConfig, Renderings, distil, features
+from xdistill_ros.learn.distil.in_memory import DistilConfig, Renderings, distil, features
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import Feature, Student
 from xdistill_ros.learn.table.geometry import Quantities
 from xdistill_ros.learn.table.privileged import Privileged
 from xdistill_ros.perception.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from xdistill_ros.rig.base import Strict
 from xdistill_ros.rig.poses import invert
 from xdistill_ros.sim.metaworld_env import ACTION_DIM, MetaWorld
 
 from . import suites
-from .config import Part
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
@@ -40,7 +39,7 @@ POINTS = ("hand", "object", "second", "goal")
 LOOKS = 20  # at an episode
 
 
-class Teaching(Part):
+class Teaching(Strict):
     """What the student is shown. tasks: by name, or all but those of `apart`, which are judged."""
 
     apart: tuple[str, ...] = Field(min_length=1, description="tasks of which nothing is shown")
@@ -83,10 +82,7 @@ def teach(teaching: Teaching, out: Path) -> dict[str, float]:
 
 
 def _taught(teaching: Teaching, out: Path, folder: Path) -> dict[str, float]:
-    told, config = teaching.model_dump(mode="json"), folder / runs.CONFIG
-    if config.exists():
-        runs.check_same(told, yaml.safe_load(config.read_text(encoding="utf-8")), config)
-    runs.write_config(folder, told)
+    runs.begin(folder, teaching.model_dump(mode="json"))
     renderings = [_rendered(teaching, task, folder) for task in track(teaching.tasks, "rendering")]
     scenes = [scene for of_task in zip(*renderings, strict=True) for scene in of_task]  # tasks alternate
     table = quantities(scenes)

@@ -8,17 +8,18 @@ caller whose labels are pixel positions keeps `shift_px` at zero or one.
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
+
+from xdistill_ros.rig.base import Strict
 
 _LUMA = (0.299, 0.587, 0.114)
 
 
-class Augmentation(BaseModel):
+class Augmentation(Strict):
     """Strengths; zero switches a change off."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     brightness: float = Field(0.25, ge=0, le=1)
     contrast: float = Field(0.3, ge=0, le=1)
     saturation: float = Field(0.4, ge=0, le=1)

@@ -1,4 +1,4 @@
-"""A store as a training set: windows whose frames are rows of the store, and what was left out and why.
+"""A store as a training set: its windows, and what was left out and why.
 
 Owns the checks that a training must not begin without. Images stay where they are; `image_cache` has them.
 """
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xdistill_ros.episodes import Control, Episode, Store, layout
 from xdistill_ros.episodes.kinematics import forward_of
@@ -28,7 +27,7 @@ _READ_RAW = ("position", "velocity", "gripper")
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """Windows of all usable episodes: `frames` are rows of the store's `data/`, `episodes` the store's own numbers.
+    """Windows of all usable episodes.
 
     rig: the store's, with the cameras that are used.
     """
@@ -81,7 +80,7 @@ def _of_episode(store: Store, episode: Episode, rig: Rig, forward: Forward, left
     horizon = rig.policy.prediction_horizon
     usable: list[Recording] = []
     lengths = []
-    for stretch in stretches(store, episode, tuple(rig.cameras), lambda _, rows: rows):
+    for stretch in stretches(store, episode, tuple(rig.cameras)):
         lengths.append(len(stretch.action_ns))
         if lengths[-1] >= horizon:
             usable.append(stretch)
@@ -94,22 +93,15 @@ def _of_episode(store: Store, episode: Episode, rig: Rig, forward: Forward, left
         return None
     _check_finite(store, episode)
     try:
-        found = windows(usable, rig, forward)
+        return windows(usable, rig, forward)
     except ValueError as error:
         left_out.append(f"episode {episode.index}: {error}")
         return None
-    return found.relabelled(_store_rows(usable, rig, found), episode.index)
 
 
 def _rows(lengths: Sequence[int]) -> str:
     which = f"a stretch of {lengths[0]} rows" if len(lengths) == 1 else f"stretches of {list(lengths)} rows"
     return f"{which} in which a person demonstrated"
-
-
-def _store_rows(recordings: Sequence[Recording], rig: Rig, found: Windows) -> NDArray[np.int64]:
-    """Frames (W, To, n_cam) as rows of the store instead of counts within the recordings."""
-    rows = [np.concatenate([one.images[name] for one in recordings]) for name in rig.cameras]
-    return np.stack([row[found.frames[..., index]] for index, row in enumerate(rows)], axis=-1)
 
 
 def _check_finite(store: Store, episode: Episode) -> None:

@@ -5,7 +5,7 @@ Copy 0 is the frame as it is; it is what the running policy sees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from xdistill_ros.learn.networks.encoders import Encoder
 from xdistill_ros.perception import PreprocessSpec
 
 from .augment import Augmentation
-from .recording import Recording
 from .view import network_input
 
 
@@ -30,12 +29,6 @@ class Frames:
 
     images: Mapping[str, NDArray[np.uint8]]
     spec: PreprocessSpec
-
-    @classmethod
-    def of(cls, recordings: Sequence[Recording], preprocess: Mapping[str, PreprocessSpec]) -> Frames:
-        """Joins the recordings' images."""
-        images = {name: np.concatenate([one.images[name] for one in recordings]) for name in preprocess}
-        return cls(images, next(iter(preprocess.values())))
 
     def tensor(
         self,

@@ -1,38 +1,32 @@
-"""Demonstrations as training takes them: the stretches of a store's episodes in which a person moved the arm.
-
-Images are kept as `perception.Preprocess.geometry` leaves them (small, uint8); they are normalised where they are used.
-"""
+"""Demonstrations as training takes them: the stretches of a store's episodes in which a person moved the arm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xdistill_ros.episodes import Control, Episode, Store, layout
-from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.rig.poses import pose_from_rotvec, pose_to_9d
 
 Array = NDArray[np.float64]
 Stamps = NDArray[np.int64]
-Look = Callable[[str, NDArray[np.int64]], NDArray[Any]]
-"""What stands for a camera's images of rows (N,) of `data/`: an array (N, ...)."""
 
 
 @dataclass(frozen=True)
 class Recording:
     """Streams of one stretch. Stamps are ROS time in nanoseconds and strictly increase within a stream.
 
-    images: by camera (N, h, w, 3) uint8 with exposure stamps, or what was asked to stand for them. positions (S, J) rad
-    and widths (S,) m as the driver reported them. actions (K, A): targets commanded for `action_ns`, absolute, channels
-    as in the rig.
+    episode: its number in the store. frames: by camera the rows (N,) of `data/` that hold its images, with the stamps
+    of their exposure. positions (S, J) rad and widths (S,) m as the driver reported them. actions (K, A): targets
+    commanded for `action_ns`, absolute, channels as in the rig.
     """
 
-    images: dict[str, NDArray[Any]]
-    image_ns: dict[str, Stamps]
+    episode: int
+    frames: dict[str, NDArray[np.int64]]
+    frame_ns: dict[str, Stamps]
     state_ns: Stamps
     positions: Array
     velocities: Array
@@ -41,38 +35,27 @@ class Recording:
     actions: Array
 
 
-def demonstrated(store: Store, episode: Episode, preprocess: Mapping[str, PreprocessSpec]) -> Iterator[Recording]:
-    """The stretches of `episode` that a person demonstrated, corrections of a policy among them, with their images."""
-    shrink = {camera: Preprocess(spec).geometry for camera, spec in preprocess.items()}
-
-    def look(camera: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        pixels = store.data(camera)
-        return np.array([shrink[camera](np.asarray(pixels[row])) for row in rows.tolist()])
-
-    return stretches(store, episode, tuple(preprocess), look)
-
-
-def stretches(store: Store, episode: Episode, cameras: Sequence[str], look: Look) -> Iterator[Recording]:
-    """As `demonstrated`, with what `look` says instead of images.
+def stretches(store: Store, episode: Episode, cameras: Sequence[str]) -> Iterator[Recording]:
+    """The stretches of `episode` that a person demonstrated, corrections of a policy among them.
 
     Rows in which the policy or nobody moved the arm say nothing about what to do, and no window may reach across them.
     """
     by_person = store.rows(episode, "in_control") == Control.PERSON
     edges = np.flatnonzero(np.diff(np.concatenate([[False], by_person, [False]]).astype(int)))
     for first, last in edges.reshape(-1, 2):
-        yield _stretch(store, episode, slice(int(first), int(last)), cameras, look)
+        yield _stretch(store, episode, slice(int(first), int(last)), cameras)
 
 
-def _stretch(store: Store, episode: Episode, rows: slice, cameras: Sequence[str], look: Look) -> Recording:
+def _stretch(store: Store, episode: Episode, rows: slice, cameras: Sequence[str]) -> Recording:
     of_data = slice(episode.start + rows.start, episode.start + rows.stop)
-    images, image_ns = {}, {}
+    frames, frame_ns = {}, {}
     for camera in cameras:
         # a row without an image of its own has its neighbour's
         stamps, first = np.unique(_stamps(store, episode, f"{camera}_stamp_ns")[rows], return_index=True)
-        images[camera] = look(camera, of_data.start + first.astype(np.int64))
-        image_ns[camera] = stamps
+        frames[camera] = of_data.start + first.astype(np.int64)
+        frame_ns[camera] = stamps
     return Recording(
-        images=images, image_ns=image_ns,
+        episode=episode.index, frames=frames, frame_ns=frame_ns,
         state_ns=np.asarray(store.raw(episode, layout.STATE, "stamp_ns"), np.int64),
         positions=np.asarray(store.raw(episode, layout.STATE, "position"), float),
         velocities=np.asarray(store.raw(episode, layout.STATE, "velocity"), float),

@@ -7,7 +7,7 @@ Windows never cross an episode's end: actions beyond it repeat the last one, as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +33,10 @@ class Statistics(NamedTuple):
 
 @dataclass(frozen=True)
 class Windows:
-    """W windows. To observation steps, oldest first; T actions; frames are rows of all recordings' images in a row.
+    """W windows. To observation steps, oldest first; T actions; frames are rows of the store's `data/`.
 
     frames (W, To, n_cam): per camera. poses (W, To, 4, 4) TCP in the base frame; widths (W, To); joints (W, To, J);
-    actions (W, T, A) absolute; episodes (W,).
+    actions (W, T, A) absolute; episodes (W,): numbers in the store.
     """
 
     frames: NDArray[np.int64]
@@ -57,10 +57,6 @@ class Windows:
         """The windows that are `chosen` (W,)."""
         return Windows(**{name: getattr(self, name)[chosen] for name in self.__dataclass_fields__})
 
-    def relabelled(self, frames: NDArray[np.int64], episode: int) -> Windows:
-        """The same windows, all of one episode, with other numbers for their frames."""
-        return replace(self, frames=frames, episodes=np.full(len(self.episodes), episode))
-
     def proprioception(self, parts: Sequence[ProprioPart]) -> Array:
         """(W, To, P) in units."""
         return meaning.proprioception(parts, self.poses, self.widths, self.joints)
@@ -79,14 +75,7 @@ class Windows:
 
 def windows(recordings: Sequence[Recording], rig: Rig, forward: Forward) -> Windows:
     """Every window of `recordings`: one for each exposure of the rig's first camera with enough history."""
-    offset = dict.fromkeys(rig.cameras, 0)
-    collected: list[Windows] = []
-    for episode, recording in enumerate(recordings):
-        found = _of_episode(recording, rig, forward, offset, episode)
-        if found:
-            collected.append(found)
-        for name in rig.cameras:
-            offset[name] += len(recording.images[name])
+    collected = [found for one in recordings if (found := _of_one(one, rig, forward))]
     if not collected:
         raise ValueError(
             f"{len(recordings)} recordings hold no window of {rig.policy.observation_horizon} observations"
@@ -94,16 +83,15 @@ def windows(recordings: Sequence[Recording], rig: Rig, forward: Forward) -> Wind
     return Windows.join(collected)
 
 
-def _of_episode(
-    recording: Recording, rig: Rig, forward: Forward, offset: dict[str, int], episode: int
-) -> Windows | None:
+def _of_one(recording: Recording, rig: Rig, forward: Forward) -> Windows | None:
     grid, horizon = Grid.of(rig), rig.policy.prediction_horizon
     images = {
-        name: StampedBuffer.recorded(name, stamps, range(len(stamps))) for name, stamps in recording.image_ns.items()
+        name: StampedBuffer.recorded(name, recording.frame_ns[name], rows.tolist())
+        for name, rows in recording.frames.items()
     }
     states = StampedBuffer.recorded("states", recording.state_ns, _states(recording))
     rows = []
-    for newest in next(iter(recording.image_ns.values())):
+    for newest in next(iter(recording.frame_ns.values())):
         aligned = grid.align(int(newest), images, states)
         if not isinstance(aligned, Refusal) and aligned[-1].stamp_ns <= recording.action_ns[-1]:
             rows.append(aligned)
@@ -111,16 +99,14 @@ def _of_episode(
         return None
     joints = np.array([[row.state.positions for row in window] for window in rows])
     return Windows(
-        frames=np.array([
-            [[row.images[name] + offset[name] for name in rig.cameras] for row in window] for window in rows
-        ]),
+        frames=np.array([[[row.images[name] for name in rig.cameras] for row in window] for window in rows]),
         poses=np.array([[forward(angles) for angles in window] for window in joints]),
         widths=np.array([[row.state.gripper_width_m for row in window] for window in rows]),
         joints=joints,
         actions=np.array([
             commanded(recording, np.array(grid.action_times(window[-1].stamp_ns, horizon))) for window in rows
         ]),
-        episodes=np.full(len(rows), episode),
+        episodes=np.full(len(rows), recording.episode),
     )  # fmt: skip
 
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, field_validator, model_validator
 
-from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import Feature
+from xdistill_ros.rig.base import Strict
 
 Pixels = tuple[int, int]
 
 # Where things lie and how fast they go: a run may be continued with others, since the result is the same.
 # What lies there is compared by its hash instead.
 FREE = ("machine.", "data.images", "teacher.weights")
+MISSING = dict.fromkeys(("data", "data.images"), "name where the images lie, --images FOLDER")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TeacherConfig(_Part):
+class TeacherConfig(Strict):
     """Whose feature is imitated."""
 
     name: str = Field("dinov2_vitl14", description="of the zoo, or timm/NAME")
@@ -34,7 +29,7 @@ class TeacherConfig(_Part):
     )
 
 
-class StudentConfig(_Part):
+class StudentConfig(Strict):
     """Who imitates."""
 
     architecture: str = Field("resnet18", description="resnet18, convnext_base, vit_small, or timm/NAME")
@@ -42,7 +37,7 @@ class StudentConfig(_Part):
     size_px: Pixels = Field((224, 224), description="height and width of the images it sees")
 
 
-class DataConfig(_Part):
+class DataConfig(Strict):
     """Images of any kind; labels are not used."""
 
     images: tuple[Path, ...] = Field(min_length=1, description="folders of images or of .tar shards, or .tar files")
@@ -63,7 +58,7 @@ class DataConfig(_Part):
         return self
 
 
-class MachineConfig(_Part):
+class MachineConfig(Strict):
     """What may differ when a run is continued."""
 
     device: str = Field("auto", description="auto, cpu, cuda")
@@ -77,7 +72,7 @@ class MachineConfig(_Part):
     cache: Path | None = Field(None, description="folder of cached features; by default in the run's own")
 
 
-class Distillation(_Part):
+class Distillation(Strict):
     """One run of stage 1."""
 
     data: DataConfig
@@ -100,34 +95,3 @@ class Distillation(_Part):
             if value % self.log_every:
                 raise ValueError(f"{name} is {value}, wanted a multiple of log_every, {self.log_every}")
         return self
-
-    @classmethod
-    def read(cls, path: Path | None, changes: dict[str, Any]) -> Self:
-        """The configuration in `path`, with fields by their dotted names changed. LearnError naming every wrong one."""
-        document: Any = {}
-        if path is not None:
-            try:
-                document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-                raise LearnError(f"{path}: cannot be read as a configuration ({error})") from error
-            if not isinstance(document, dict):
-                raise LearnError(f"{path}: holds {type(document).__name__}, a configuration is a mapping of fields")
-        for name, value in changes.items():
-            *above, last = name.split(".")
-            part = document
-            for one in above:
-                part = part.setdefault(one, {})
-                if not isinstance(part, dict):
-                    raise LearnError(f"{name}: {one} has no fields")
-            part[last] = value
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            raise LearnError("\n".join(_sentence(path or "options", one) for one in error.errors())) from error
-
-
-def _sentence(source: Path | str, wrong: ErrorDetails) -> str:
-    field = ".".join(map(str, wrong["loc"])) or "configuration"
-    if wrong["type"] == "missing":
-        return f"{source}: {field} is missing: name where the images lie, --images FOLDER"
-    return f"{source}: {field}: {wrong['msg'].removeprefix('Value error, ')}"

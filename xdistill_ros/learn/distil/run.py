@@ -31,10 +31,9 @@ from xdistill_ros.learn.rates import one_cycle
 from .cache import Cached, FeatureFile, fill
 from .config import FREE, Distillation
 from .images import Images
-from .loop import weighted_mse
 from .measure import agreement
 from .processes import Processes, processes
-from .teachers import Published, Teacher
+from .teachers import Published, Teacher, weighted_mse
 from .views import Batch, Order, Views, loader, split
 
 log = logging.getLogger(__name__)

@@ -29,6 +29,11 @@ class Teacher(Protocol):
         """Features (B, dim) and weights (B, dim) in [0, 1] for images (B, h, w, 3) uint8, rows (B,) of the data set."""
 
 
+def weighted_mse(guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Mean of squared differences, each counted by its weight."""
+    return (weights * (guess - wanted).square()).sum() / weights.sum()
+
+
 class Published:
     """The global feature of a published model, frozen: DINOv2's [CLS] is the paper's target."""
 

@@ -36,8 +36,10 @@ def int8_levels(weight: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 
 
 def is_residual(encoder: Encoder) -> bool:
-    """Whether its trunk is torchvision's ResNet of basic blocks, whose graph is composed by hand."""
+    """Whether its trunk is torchvision's ResNet of basic blocks with BatchNorm, whose graph is composed by hand."""
     trunk = getattr(encoder, "trunk", None)
+    if not isinstance(getattr(trunk, "bn1", None), nn.BatchNorm2d | nn.Identity):
+        return False
     layers = [getattr(trunk, f"layer{number}", ()) for number in (1, 2, 3, 4)]
     return all(len(layer) and all(type(block).__name__ == "BasicBlock" for block in layer) for layer in layers)
 

@@ -55,9 +55,16 @@ def of_run(run: Path, store: Path | None) -> Found:
         provenance={**told, **named, "run": run.resolve().name, **_exported(run)},
         encoder=str(told.get("encoder", "")),
         data=data,
-        training={**_yaml(config), **named} if config else {},
+        training={**_without_folders(_yaml(config)), **named} if config else {},
         remarks=remarks,
     )
+
+
+def _without_folders(told: Any) -> Any:
+    """A configuration in which files that were named in full have their bare names: a bundle is for others to read."""
+    if isinstance(told, dict):
+        return {key: _without_folders(value) for key, value in told.items()}
+    return Path(told).name if isinstance(told, str) and Path(told).is_absolute() else told
 
 
 def of_lerobot(folder: Path, rig: Path, task: str, steps: int | None, store: Path | None) -> Found:

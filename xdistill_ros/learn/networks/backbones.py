@@ -32,7 +32,9 @@ _NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     # what Theia hands to a policy: the mean of its normalised patch tokens (its [CLS] was trained towards nothing)
     "theia_base": ("vit_base_patch16_224", {"global_pool": "avg", "fc_norm": False}),
 }
-ARCHITECTURES = ("resnet18", *_NAMED)
+_GROUP_NORM = "resnet18_groupnorm"
+_CHANNELS_A_GROUP = 16
+ARCHITECTURES = ("resnet18", _GROUP_NORM, *_NAMED)
 
 
 def _torchvision_models() -> ModuleType:
@@ -48,11 +50,13 @@ def _timm() -> ModuleType:
 def build(architecture: str, size: Size | None = None) -> nn.Module:
     """An untrained network whose output (B, `width`) is its global feature: no classifier.
 
-    architecture: one of ARCHITECTURES, or `timm/NAME` for any of timm's. size: of the images, for networks that are
+    architecture: one of ARCHITECTURES, or `timm/NAME` for any of timm's; resnet18_groupnorm is for what learns from
+    scratch in small batches, with diffusion_policy's groups of 16 channels. size: of the images, for networks that are
     built for one (ViTs; by default their own); others take any. Raises LearnError for an unknown name or size.
     """
-    if architecture == "resnet18":
-        network: nn.Module = _torchvision_models().resnet18(weights=None)
+    if architecture in ("resnet18", _GROUP_NORM):
+        norm = _group_norm if architecture == _GROUP_NORM else nn.BatchNorm2d
+        network: nn.Module = _torchvision_models().resnet18(weights=None, norm_layer=norm)
         network.fc = nn.Identity()
         return network
     if architecture not in _NAMED and not architecture.startswith(TIMM):
@@ -70,6 +74,11 @@ def build(architecture: str, size: Size | None = None) -> nn.Module:
         except (AssertionError, TypeError, ValueError) as error:
             raise LearnError(f"{architecture} cannot be built for images of {size[1]}x{size[0]} px: {error}") from error
     return network
+
+
+def _group_norm(channels: int) -> nn.Module:
+    """As diffusion_policy has it in the place of BatchNorm."""
+    return nn.GroupNorm(channels // _CHANNELS_A_GROUP, channels)
 
 
 def torchvision_resnet(name: str) -> nn.Module:

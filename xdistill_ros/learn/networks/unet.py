@@ -15,16 +15,17 @@ from itertools import pairwise
 from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+
+from xdistill_ros.rig.base import Strict
 
 LEAST_SPREAD = 0.3  # of a channel of the condition, of the 90th percentile of all channels'
 
 
-class UNetConfig(BaseModel):
+class UNetConfig(Strict):
     """Sizes of the denoiser; widths from the finest to the coarsest level."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     widths: tuple[int, ...] = Field((96, 192), min_length=1)
     kernel: int = Field(3, ge=1)
     groups: int = Field(8, ge=1)

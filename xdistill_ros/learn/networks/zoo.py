@@ -49,7 +49,7 @@ def _distilled(weights: Path | None, size: Size | None) -> Encoder:
 
 def _from_scratch(weights: Path | None, size: Size | None) -> Encoder:
     _refuse(weights, "resnet18_scratch")
-    return Backbone("resnet18", size)
+    return Backbone("resnet18_groupnorm", size)
 
 
 def _points(weights: Path | None, size: Size | None) -> Encoder:

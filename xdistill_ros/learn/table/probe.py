@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from xdistill_ros.learn.distil.loop import Renderings, features
+from xdistill_ros.learn.distil.in_memory import Renderings, features
 from xdistill_ros.learn.networks.encoders import Student
 
 from .geometry import Quantities
@@ -28,13 +27,3 @@ def held_out_errors(
             apart = said[seen, first : first + 3] - table.values[rows][seen, first : first + 3]
             errors[name.removesuffix(SUFFIX)] = float(np.median(np.linalg.norm(apart, axis=1)))
     return errors
-
-
-@torch.no_grad()
-def linear_probe(train: torch.Tensor, wanted: torch.Tensor, test: torch.Tensor, ridge: float = 1e-3) -> torch.Tensor:
-    """Predictions (M, D) for features `test` (M, F) of the ridge regression of `wanted` (N, D) on `train` (N, F)."""
-    mean, spread = train.mean(0), train.std(0) + 1e-6
-    design = torch.cat([(train - mean) / spread, torch.ones(len(train), 1)], 1)
-    gram = design.T @ design + ridge * len(train) * torch.eye(design.shape[1])
-    weights = torch.linalg.solve(gram, design.T @ wanted)
-    return torch.cat([(test - mean) / spread, torch.ones(len(test), 1)], 1) @ weights

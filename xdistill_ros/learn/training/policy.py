@@ -1,13 +1,10 @@
 """Encoder and head as one: from what was seen to a loss, or to actions.
 
 Owns which parts learn and in which mode they are. BatchNorm is never in training mode here: its statistics are those
-that came with the weights, or for an encoder without weights those that `measure_normalisation` took once.
+that came with the weights. An encoder without weights has none.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -61,9 +58,8 @@ class Policy(nn.Module):
         return features.float().view(*seen.shape[:3], -1)
 
     def condition(self, batch: Batch, generator: torch.Generator | None) -> Tensor:
-        """(B, C), laid out as `policy.actions.condition` does: for each step all features, then proprioception."""
-        features = self.features(batch.seen, generator).permute(1, 2, 0, 3).flatten(2)
-        return torch.cat([features, batch.proprio], dim=2).flatten(1)
+        """The head's condition (B, C) of what was seen and felt."""
+        return laid_out(self.features(batch.seen, generator), batch.proprio)
 
     def loss(self, batch: Batch, generator: torch.Generator, changed: bool = True) -> Tensor:
         """The head's loss at steps and noise that `generator` draws; it changes frames at random where `changed`."""
@@ -78,30 +74,9 @@ class Policy(nn.Module):
         return self.head.sample(self.condition(batch, None), noise)
 
 
-@torch.no_grad()
-def measure_normalisation(encoder: Encoder, images: Iterable[Tensor]) -> None:
-    """Gives every BatchNorm the statistics of `images`, batches of the encoder's input.
+def laid_out(features: Tensor, proprio: Tensor) -> Tensor:
+    """(B, C) of features (n_cam, B, To, F) and proprioception (B, To, P), as `policy.actions.condition` has it.
 
-    An encoder without weights has those of nothing (mean 0, variance 1). They are then kept, as others keep theirs.
+    For each step all features, then proprioception.
     """
-    norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    with _cumulative(norms):
-        for batch in images:
-            encoder(batch)
-    encoder.eval()
-
-
-@contextmanager
-def _cumulative(norms: list[nn.modules.batchnorm._BatchNorm]) -> Iterator[None]:
-    """BatchNorms that take the plain average over batches."""
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    yield
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
+    return torch.cat([features.permute(1, 2, 0, 3).flatten(2), proprio], dim=2).flatten(1)

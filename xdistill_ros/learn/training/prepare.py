@@ -31,12 +31,11 @@ from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.rig import Rig
 
 from . import rollouts
-from .policy import Policy, measure_normalisation
+from .policy import Policy
 from .settings import TrainSettings
 
 log = logging.getLogger(__name__)
 _FITTED = 512  # windows by which the condition is standardised
-_MEASURED = 16  # batches by which an encoder without weights gets its statistics
 
 
 @dataclass
@@ -177,13 +176,9 @@ def _head(settings: TrainSettings, rig: Rig, statistics: Statistics, encoder: En
 
 
 def fit(policy: Policy, train: Material, settings: TrainSettings) -> None:
-    """Statistics that are taken once: of an untrained encoder's normalisation, and of the condition."""
+    """Takes once the statistics by which the condition is standardised."""
     order, device = Order(len(train), settings.batch, settings.seed), next(policy.parameters()).device
-    eye, generator = policy.eye, torch.Generator().manual_seed(settings.seed)
-    if zoo.starts_untrained(settings.encoder.word) and eye is not None:
-        chosen = [order.rows(step) for step in range(min(_MEASURED, order.steps))]
-        seen = (train.gather(rows).seen.to(device).flatten(1, 2) for rows in chosen)
-        measure_normalisation(policy.encoder, (eye(frames, generator) for frames in seen))
+    generator = torch.Generator().manual_seed(settings.seed)
     policy.eval()
     steps = range(min(order.steps, -(-_FITTED // settings.batch)))
     with torch.no_grad():

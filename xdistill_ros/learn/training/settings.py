@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.data.image_cache import Place
+from xdistill_ros.learn.documents import Document, checked, merged
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import InputSpec
 from xdistill_ros.learn.networks.unet import UNetConfig
@@ -18,6 +18,7 @@ from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.policy.actions import ProprioPart
 from xdistill_ros.policy.ddim import Schedule
 from xdistill_ros.rig import Rig
+from xdistill_ros.rig.base import Strict
 
 FREE = (
     "store", "device", "threads", "wandb", "image.cache", "log_every", "checkpoint_s", "rollouts.processes",
@@ -30,11 +31,7 @@ _POINTS = (42, 32)  # of a depth image: 1344 points, DP3 has 1024
 _CROP_SHARE = 0.9
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EncoderSettings(_Part):
+class EncoderSettings(Strict):
     """Which encoder, and what happens to it."""
 
     word: str = Field(description="one of networks.zoo.WORDS")
@@ -52,7 +49,7 @@ class EncoderSettings(_Part):
         return self
 
 
-class ImageSettings(_Part):
+class ImageSettings(Strict):
     """How images become the encoder's input; what is left out follows from the encoder."""
 
     resize_width_px: int | None = Field(None, ge=8)
@@ -113,7 +110,7 @@ class ImageSettings(_Part):
         return _RESIZE, _CROP
 
 
-class OptimiserSettings(_Part):
+class OptimiserSettings(Strict):
     """AdamW; the rate rises linearly, then falls as a cosine."""
 
     learning_rate: float = Field(1e-4, gt=0, description="of the head")
@@ -123,14 +120,14 @@ class OptimiserSettings(_Part):
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
 
-class AverageSettings(_Part):
+class AverageSettings(Strict):
     """The moving average of the weights, which is what is validated and kept."""
 
     power: float = Field(0.75, gt=0, le=1)
     ceiling: float = Field(0.9999, ge=0, lt=1)
 
 
-class RolloutSettings(_Part):
+class RolloutSettings(Strict):
     """Simulated rigs: the paper's protocol."""
 
     every_epochs: int = Field(200, ge=1)
@@ -139,7 +136,7 @@ class RolloutSettings(_Part):
     processes: int | None = Field(None, ge=1, description="None: one for each core")
 
 
-class TrainSettings(_Part):
+class TrainSettings(Strict):
     """One training of one policy."""
 
     store: Path
@@ -169,62 +166,9 @@ class TrainSettings(_Part):
     seed: int = Field(0, ge=0)
 
 
-def settings(documents: Sequence[dict[str, Any]], source: str) -> TrainSettings:
+def settings(documents: Sequence[Document], source: str) -> TrainSettings:
     """Of nested documents, the later ones before the earlier ones. Raises LearnError naming every wrong field."""
-    merged: dict[str, Any] = {}
-    for document in documents:
-        merged = _merge(merged, document)
-    try:
-        return TrainSettings.model_validate(merged)
-    except ValidationError as error:
-        lines = [f"{source}: {_said(detail)}" for detail in error.errors()]
-        raise LearnError("\n".join(lines)) from error
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The document in a YAML file. Raises LearnError."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LearnError(f"{path}: cannot be read as a configuration ({error})") from error
-    if not isinstance(found, dict):
-        raise LearnError(f"{path}: holds {type(found).__name__}, a configuration is a mapping of fields")
-    return found
-
-
-def assigned(text: str) -> dict[str, Any]:
-    """The document of `FIELD=VALUE`, the field dotted and the value YAML. Raises LearnError."""
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise LearnError(f"--set {text}: give FIELD=VALUE, such as optimiser.learning_rate=0.0003")
-    try:
-        return nested(name, yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise LearnError(f"--set {text}: the value is not readable as YAML ({error})") from error
-
-
-def nested(name: str, value: Any) -> dict[str, Any]:
-    """The document in which the field of a dotted name has `value`."""
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    return dict(value)
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for name, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = _merge(merged[name], value) if both else value
-    return merged
-
-
-def _said(detail: Any) -> str:
-    field = ".".join(str(part) for part in detail["loc"]) or "(configuration)"
-    if detail["type"] == "missing":
-        return f"{field}: missing; add it" + (", or give --store" if field == "store" else "")
-    value = detail["input"]
-    shown = f" is {value!r}" if isinstance(value, str | int | float | list | tuple) else ""
-    return f"{field}{shown}: {detail['msg'].removeprefix('Value error, ')}"
+    return checked(TrainSettings, merged(documents), source, {"store": "add it, or give --store"})
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:

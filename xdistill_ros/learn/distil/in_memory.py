@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
@@ -23,17 +22,17 @@ from xdistill_ros.learn import runs
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.networks.encoders import Student, normalise
 from xdistill_ros.learn.rates import one_cycle
+from xdistill_ros.rig.base import Strict
 
-from .teachers import Teacher
+from .teachers import Teacher, weighted_mse
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 
-class DistilConfig(BaseModel):
+class DistilConfig(Strict):
     """Recipe of the distillation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     steps: int = 6000
     batch: int = 48
     learning_rate: float = 1.5e-3
@@ -112,11 +111,6 @@ def _step(
     loss = weighted_mse(guess.float(), wanted, weights)
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item()
-
-
-def weighted_mse(guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
-    """Mean of squared differences, each counted by its weight."""
-    return (weights * (guess - wanted).square()).sum() / weights.sum()
 
 
 @torch.inference_mode()
