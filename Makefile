@@ -20,13 +20,13 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/xdistill up demo
 
 test: $(VENV)/.test .venv-colcon/.ready
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest -n 2 $(TESTS)
 
 lint: $(VENV)/.test
 	$(VENV)/bin/python -m pytest -q tests/house/test_style.py tests/house/test_rules_between_rooms.py
 
 bundle: $(VENV)/.test
-	$(VENV)/bin/python -m xdistill_ros.learn.table.make_bundle
+	tools/bundle.sh
 
 system:
 	@tools/system-libraries.sh $(PYTHON)
@@ -42,7 +42,7 @@ $(VENV)/.demo: pyproject.toml setup.py $(VENV)/bin/python | system
 
 $(VENV)/.test: pyproject.toml setup.py constraints/test.txt $(VENV)/bin/python | system
 	@echo "Setting up .venv for tests and training (once, some minutes) ..."
-	$(PIP) install -c constraints/test.txt $$(tools/torch-index.sh $(PYTHON)) -e '.[ros,sim,episodes,teleop,learn,bench,dev]'
+	$(PIP) install -c constraints/test.txt $$(tools/torch-index.sh $(PYTHON)) -e '.[ros,sim,episodes,teleop,realsense,learn,bench,dev]'
 	@# torchvision's wheels pin a torch of their own, and timm asks for torchvision: only their networks are used
 	$(PIP) install --no-deps -c constraints/test.txt torchvision timm
 	@touch $@ $(VENV)/.demo

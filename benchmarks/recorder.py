@@ -33,7 +33,8 @@ _SETTLE_S = 3.0  # discovery, and what the recorder wants to have heard before i
 def _write_rig(folder: Path, cameras: int, rate_hz: float, codec: str) -> Path:
     document = rig.load(resources.config("rigs/sim_table.yaml")).model_dump(mode="json")
     front = document["cameras"]["front"]
-    document["cameras"] = {f"camera_{k}": front | {"rate_hz": rate_hz, "latency_s": 0.02} for k in range(cameras)}
+    ours = {"rate_hz": rate_hz, "latency_s": 0.02, "driver": {"kind": "external"}}
+    document["cameras"] = {f"camera_{k}": front | ours for k in range(cameras)}
     document["policy"]["rate_hz"] = rate_hz
     document["simulation"] = None
     document["recording"] = {"image_codec": codec, "min_free_gb": 0.5}

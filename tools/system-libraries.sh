@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Owns the system libraries that pip cannot bring: Python with venv, OpenGL for headless rendering, and OpenMP, which
-# pinocchio is built against.
+# Owns the system libraries that pip cannot bring: Python with venv, OpenGL for headless rendering, OpenMP, which
+# pinocchio is built against, and libusb, through which the RealSense SDK speaks to cameras.
 # Installs what is missing by apt where it may; otherwise prints the one line to type and ends 1.
 set -euo pipefail
 python=${1:-python3}
@@ -19,6 +19,7 @@ need 'libEGL\.so\.1 ' libegl1
 need 'libGL\.so\.1 ' libgl1
 need 'libEGL_\(mesa\|nvidia\)\.so' libegl-mesa0 libgl1-mesa-dri
 need 'libgomp\.so\.1 ' libgomp1
+need 'libusb-1\.0\.so\.0 ' libusb-1.0-0
 # Debian splits venv off the system's Python; Pythons of other origin have it.
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   missing+=("$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")

@@ -7,17 +7,19 @@ actions, and neither keeps a list of its own. Imports no ROS and starts nothing.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from xdistill_ros import resources
-from xdistill_ros.rig import Rig
+from xdistill_ros import hosts, resources
+from xdistill_ros.rig import Network, Rig
 
 Value = bool | int | float | str
-GraphName = Literal["policy", "sim", "demo", "record"]
-GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo", "record")
+GraphName = Literal["policy", "sim", "demo", "record", "trial"]
+GRAPHS: tuple[GraphName, ...] = ("policy", "sim", "demo", "record", "trial")
 PACKAGE = "xdistill_ros"
 FAST_DDS_2 = ("humble", "iron", "jazzy")
 FIRST_TASK = "move_cube"
@@ -40,11 +42,15 @@ class Process:
     """Start it again when it ends; it then comes up as at first, the bridge holding."""
     ends_graph: bool = False
     """The graph has done its work when this process ends, with its exit status."""
+    namespace: str = ""
+    """Before every name that the node uses but /clock, as `left` or `cell2/left`; empty: none."""
+    called: str = ""
+    """The node's name where there are several of one executable."""
 
     @property
     def name(self) -> str:
         """The node's name in ROS."""
-        return self.executable
+        return self.called or self.executable
 
 
 @dataclass(frozen=True)
@@ -82,39 +88,95 @@ class Options:
     """So many by the scripted expert, unattended, on the simulated table; 0: a person demonstrates."""
     shadow: bool = False
     """Everything runs, nothing moves."""
+    speed: float = 1.0
+    """Slow mode: share of the rig's speeds that the arm may use, 0.1 to 1; a policy's chunks are played as slowly."""
     domain: int | None = None
     """ROS domain id instead of the rig's."""
+    host: str = ""
+    """This computer, one of the rig's network.hosts: only its share of the graph is started. Empty: all of it, here."""
+    namespace: str = ""
+    """Before every name of the graph but /clock, for several arms in one domain."""
+    use_sim_time: bool = False
+    """A rig that has no `simulation` follows /clock all the same: a simulator or a bag that is not ours stands in."""
 
 
 Part = Callable[[Mapping[str, Value], Options], tuple[Process, ...]]
 
 
 def build(name: GraphName, rig: Rig, options: Options) -> Graph:
-    """The processes and environment of graph `name` for `rig`, which is loaded from `options.rig`."""
+    """The processes and environment of graph `name` for `rig`, which is loaded from `options.rig`.
+
+    Raises ValueError for options that do not fit (HostError for a host that the rig does not know, or that cannot run
+    what the rig wants of it), FileNotFoundError where there are no bundles.
+    """
+    _check(name, rig, options)
     parts: dict[GraphName, tuple[Part, ...]] = {
-        "policy": (_policy,),
+        "policy": (partial(_cameras, rig), partial(_arm_driver, rig), _policy),
         "sim": (_sim,),
         "demo": (_sim, _policy, _trial),
         "record": _record_parts(rig, options),
+        "trial": (_sim, _policy, _trial),
     }
     options = _filled(name, options)
-    common: dict[str, Value] = {"rig": str(options.rig.resolve()), "use_sim_time": rig.simulation is not None}
+    simulated = rig.simulation is not None or options.use_sim_time
+    common: dict[str, Value] = {"rig": str(options.rig.resolve()), "use_sim_time": simulated}
+    common |= {"host": options.host} if options.host else {}
     processes = tuple(process for part in parts[name] for process in part(common, options))
-    return Graph(name, processes, environment(rig, options.domain))
+    if options.host:
+        processes = _share(name, processes, common, hosts.network_of(rig, options.host), options.host)
+    inside = tuple(replace(process, namespace=options.namespace.strip("/")) for process in processes)
+    return Graph(name, inside, environment(rig, options.domain, options.host))
 
 
-def environment(rig: Rig, domain: int | None = None) -> dict[str, str]:
-    """What every process of a rig's graph, and every tool that looks at it, needs in its environment."""
+def _check(name: GraphName, rig: Rig, options: Options) -> None:
+    namespace = options.namespace.strip("/")
+    if namespace and not re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*", namespace):
+        raise ValueError(f"namespace {options.namespace!r}: use lower-case letters, digits, _ and /, a letter first")
+    if name == "trial" and rig.simulation is None:
+        raise ValueError(
+            f"trials of {rig.name}: a real table has nobody yet who sets it and says what succeeded; run the graph "
+            "`policy`, and keep the score by hand"
+        )
+
+
+def environment(rig: Rig, domain: int | None = None, host: str = "") -> dict[str, str]:
+    """What every process of a rig's graph, and every tool that looks at it, needs in its environment.
+
+    On `host`, it finds the rig's other hosts; without, it keeps to this computer. Raises HostError.
+    """
     profile = str(resources.config("fastdds.xml"))
     return {
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
         profile_variable(): profile,
         "ROS_DOMAIN_ID": str(rig.ros_domain_id if domain is None else domain),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        **hosts.discovery(rig, host),
         # each process has one loop; threads of BLAS would only spin on the cores that the others need
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+
+
+def _share(
+    name: GraphName, processes: tuple[Process, ...], common: Mapping[str, Value], network: Network, host: str
+) -> tuple[Process, ...]:
+    """The processes of a graph that run on `host`, with those that only a graph on several computers has."""
+    shares = hosts.Shares(network, [process.name for process in processes])
+    placed = [(shares.place(process.name), _fitted(process, shares)) for process in processes]
+    if shares.compressed:
+        placed.append((shares.cameras, Process("compressor_node", common)))
+    if name != "sim":  # which runs beside another graph
+        agreeing: dict[str, Value] = {**common, "hosts": ",".join(shares.taking_part)}
+        placed.append((host, Process("clock_node", agreeing, called=f"clock_{host}")))
+        if network.discovery == "server":
+            placed.append((shares.first, Process("discovery_node", {})))
+    return tuple(process for where, process in placed if where == host)
+
+
+def _fitted(process: Process, shares: hosts.Shares) -> Process:
+    """A process as it must be when its images come from another computer."""
+    if shares.compressed and process.executable == "encoder_node":
+        return replace(process, parameters={**process.parameters, "compressed": True})
+    return process
 
 
 def profile_variable() -> str:
@@ -129,12 +191,12 @@ def profile_variable() -> str:
 
 def _filled(name: GraphName, options: Options) -> Options:
     """The options with what was left empty."""
-    demo = name == "demo"
+    demo, scored = name == "demo", name in ("demo", "trial")
     return replace(
         options,
         task=options.task or (",".join(_tasks_with_bundles()) if demo and options.bundle is None else FIRST_TASK),
         condition=options.condition or (DEMO_CONDITIONS if demo else "id"),
-        seed=(FIRST_TRIAL_SEED if demo else 0) if options.seed is None else options.seed,
+        seed=(FIRST_TRIAL_SEED if scored else 0) if options.seed is None else options.seed,
     )
 
 
@@ -159,6 +221,17 @@ def _bundle(options: Options) -> str:
     return str((options.bundle or resources.models() / _first(options.task)).resolve())
 
 
+def _cameras(rig: Rig, common: Mapping[str, Value], _options: Options) -> tuple[Process, ...]:
+    """One for each camera that this package drives: not those of a simulated table, nor another driver's."""
+    driven = [name for name, camera in rig.cameras.items() if camera.driver and camera.driver.kind != "external"]
+    return tuple(Process("camera_node", {**common, "camera": name}, called=f"camera_{name}") for name in driven)
+
+
+def _arm_driver(rig: Rig, common: Mapping[str, Value], _options: Options) -> tuple[Process, ...]:
+    """Where this package drives the arm itself. It comes up standing; the bridge holds until it is engaged again."""
+    return (Process("xarm_node", common),) if rig.arm.driver else ()
+
+
 def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
     with_bundle: dict[str, Value] = {**common, "bundle": _bundle(options)}
     return (
@@ -169,7 +242,7 @@ def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...
 
 
 def _bridge(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
-    return (Process("arm_bridge_node", {**common, "shadow": options.shadow}),)
+    return (Process("arm_bridge_node", {**common, "shadow": options.shadow, "speed": options.speed}),)
 
 
 def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
@@ -183,8 +256,8 @@ def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
 
 
 def _record_parts(rig: Rig, options: Options) -> tuple[Part, ...]:
-    """A simulated rig brings its table, a bundle its policy, whose work a person may take over and correct."""
-    table = (_sim,) if rig.simulation else ()
+    """A rig brings its table or its cameras, a bundle its policy, whose work a person may take over and correct."""
+    table = (_sim,) if rig.simulation else (partial(_cameras, rig), partial(_arm_driver, rig))
     moving = (_policy,) if options.bundle else (_bridge,)
     return (*table, *moving, _recorder, _demonstrator if options.demonstrations else _teleop)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 PACKAGE = "xdistill_ros"
 MODELS_VARIABLE = "XDISTILL_MODELS"
+RIG_VARIABLE = "XDISTILL_RIG"
 
 
 def share() -> Path:
@@ -37,6 +38,12 @@ def config(name: str) -> Path:
         there = ", ".join(sorted(entry.name for entry in near.iterdir()))
         raise FileNotFoundError(f"{path} is not among the files that ship; {near.name}/ has: {there}")
     return path
+
+
+def rig() -> Path:
+    """The rig file where none is named: $XDISTILL_RIG, or the simulated table."""
+    chosen = os.environ.get(RIG_VARIABLE)
+    return Path(chosen) if chosen else config("rigs/sim_table.yaml")
 
 
 def models() -> Path:

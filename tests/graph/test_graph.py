@@ -14,11 +14,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from typer.main import get_command
 
+from tests.support.commands import refusal_of
 from tests.support.graph import ROOT, SHIPPED_RIG
 from xdistill_ros import graph as graphs
 from xdistill_ros import resources, rig
 from xdistill_ros.cli import up
+from xdistill_ros.cli.main import app
 
 RIG = rig.load(SHIPPED_RIG)
 OPTIONS = graphs.Options(rig=SHIPPED_RIG, bundle=Path("models/move_cube"))
@@ -55,9 +58,58 @@ def test_every_executable_is_a_module_with_a_main_and_an_installed_script() -> N
         assert f'{process.executable} = "{module}:main"' in scripts
 
 
+def test_a_namespace_reaches_every_process_and_moves_no_parameter(tmp_path: Path) -> None:
+    plain = graphs.build("demo", RIG, OPTIONS)
+    inside = graphs.build("demo", RIG, dataclasses.replace(OPTIONS, namespace="/cell2/left"))
+    assert {process.namespace for process in inside.processes} == {"cell2/left"}
+    assert [process.parameters for process in inside.processes] == [process.parameters for process in plain.processes]
+    assert "__ns:=/cell2/left" in up.command(inside.processes[0], tmp_path)
+    assert "__ns:=/" in up.command(plain.processes[0], tmp_path)
+
+
+def test_a_namespace_that_ros_would_refuse_in_every_process_is_refused_once() -> None:
+    with pytest.raises(ValueError, match="'Left arm'"):
+        graphs.build("policy", RIG, dataclasses.replace(OPTIONS, namespace="Left arm"))
+
+
+def test_trials_begin_where_no_demonstration_was_and_only_on_a_simulated_table() -> None:
+    trial = graphs.build("trial", RIG, OPTIONS).processes[-1]
+    assert trial.parameters["first_seed"] == graphs.FIRST_TRIAL_SEED
+    assert (trial.parameters["tasks"], trial.parameters["conditions"]) == ("move_cube", "id")
+    with pytest.raises(ValueError, match="a real table"):
+        graphs.build("trial", RIG.model_copy(update={"simulation": None}), OPTIONS)
+
+
+def test_a_real_rig_follows_a_clock_when_it_is_told_to() -> None:
+    real = RIG.model_copy(update={"simulation": None})
+    told = graphs.build("policy", real, dataclasses.replace(OPTIONS, use_sim_time=True))
+    assert all(process.parameters["use_sim_time"] for process in told.processes)
+
+
+def test_the_command_offers_every_option_and_no_other() -> None:
+    command = get_command(app).commands["up"]
+    offered = {parameter.name for parameter in command.params} - {"graph", "help"}
+    assert offered == {field.name for field in dataclasses.fields(graphs.Options)}
+    assert [name for name in graphs.GRAPHS if refusal_of(["xdistill", "up", name])] == []
+    assert "graph" in refusal_of(["xdistill", "up", "grahp"]).lower()
+
+
 def test_shadow_reaches_the_bridge() -> None:
     shadowed = graphs.build("policy", RIG, dataclasses.replace(OPTIONS, shadow=True))
     assert {p.name: p.parameters.get("shadow") for p in shadowed.processes}["arm_bridge_node"] is True
+
+
+def test_slow_mode_reaches_the_bridge() -> None:
+    slow = graphs.build("policy", RIG, dataclasses.replace(OPTIONS, speed=0.3))
+    assert {p.name: p.parameters.get("speed") for p in slow.processes}["arm_bridge_node"] == 0.3
+
+
+@pytest.mark.parametrize("graph", ["policy", "record"])
+def test_an_arm_that_this_package_drives_brings_its_driver(graph: graphs.GraphName) -> None:
+    driven = rig.load(ROOT / "config" / "rigs" / "xarm6_webcam.yaml")
+    others = rig.load(ROOT / "config" / "rigs" / "ur5e_realsense.yaml")
+    assert "xarm_node" in [p.name for p in graphs.build(graph, driven, OPTIONS).processes]
+    assert "xarm_node" not in [p.name for p in graphs.build(graph, others, OPTIONS).processes]
 
 
 def test_the_environment_names_domain_profile_and_this_host_only() -> None:
@@ -109,39 +161,6 @@ def test_supervisor_starts_exactly_the_graph(name: graphs.GraphName, tmp_path: P
         assert program["autorestart"] == ("true" if process.restart else "false")
         for key, value in graph.environment.items():
             assert f'{key}="{value}"' in program["environment"]
-
-
-@pytest.mark.parametrize("name", graphs.GRAPHS)
-def test_launch_starts_exactly_the_graph(name: graphs.GraphName) -> None:
-    pytest.importorskip("launch_ros", reason="launch_ros is not installed (it is on no package index)")
-    from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-    from launch.utilities import perform_substitutions
-    from launch_ros.actions import Node
-
-    from launch import LaunchContext
-
-    launching = importlib.import_module("xdistill_ros.nodes.launching")
-    spec = importlib.util.spec_from_file_location("launched", ROOT / "launch" / f"{name}.launch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    context = LaunchContext()
-    entities = module.generate_launch_description().entities
-    for entity in entities:
-        if isinstance(entity, DeclareLaunchArgument):
-            default = perform_substitutions(context, entity.default_value)
-            context.launch_configurations[entity.name] = "models/move_cube" if entity.name == "bundle" else default
-    (start,) = (entity for entity in entities if isinstance(entity, OpaqueFunction))
-    made = start.execute(context)
-    graph = graphs.build(name, RIG, OPTIONS)
-    variables = {
-        perform_substitutions(context, action.name): perform_substitutions(context, action.value)
-        for action in made
-        if isinstance(action, SetEnvironmentVariable)
-    }
-    assert variables == dict(graph.environment)
-    nodes = [action for action in made if isinstance(action, Node)]
-    assert [node._Node__node_name for node in nodes] == [process.name for process in graph.processes]
-    assert launching.action(graph.processes[0]).__class__ is Node
 
 
 def processes(**scripts: str) -> graphs.Graph:
@@ -215,6 +234,7 @@ KILLED = """
 import sys
 from xdistill_ros import graph
 from xdistill_ros.cli import up
+from xdistill_ros.cli.main import app
 up.command = lambda process, _: [sys.executable, "-I", str(process.parameters["script"])]
 made = tuple(graph.Process(f"node{n}", {"script": script}) for n, script in enumerate(sys.argv[1:]))
 up.run(graph.Graph("sim", made, {}))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from tests.support.commands import refusal_of
 from tools import rig_reference
+from xdistill_ros import graph
 
 from .conftest import ROOT, project_files
 
@@ -68,3 +72,36 @@ def test_a_checkout_is_small() -> None:
 def test_every_benchmark_is_described() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in (ROOT / "benchmarks").glob("*.py") if f"`{path.name}`" not in text] == []
+
+
+def blocks(page: Path) -> list[str]:
+    """The lines of a page's code blocks, continued lines joined, without comments."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    fenced = "\n".join(re.findall(r"```\w*\n(.*?)```", text, flags=re.DOTALL))
+    indented = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+    joined = re.sub(r"\\\n\s*", " ", f"{fenced}\n{indented}")
+    return [re.sub(r"\s+#.*", "", line).strip() for line in joined.splitlines()]
+
+
+def test_every_command_of_ours_in_the_pages_is_one_that_there_is() -> None:
+    wrong = []
+    for page in PAGES:
+        for line in blocks(page):
+            found = re.match(r"(?:\S*/)?(xdistill .*)", line)
+            if found is None:
+                continue
+            words = shlex.split(found[1].partition(" > ")[0].replace("...", ""))
+            refusal = refusal_of(words)
+            if refusal and "does not exist" not in refusal:  # of a file of the reader's own
+                wrong.append(f"{page}: {line}: {refusal}")
+    assert wrong == []
+
+
+def test_every_launch_file_in_the_pages_exists_and_knows_its_arguments() -> None:
+    known = {field.name for field in dataclasses.fields(graph.Options)}
+    for page in PAGES:
+        for name, arguments in re.findall(
+            r"launch xdistill_ros (\w+\.launch\.py)([^`\n#]*)", (ROOT / page).read_text()
+        ):
+            assert (ROOT / "launch" / name).is_file(), f"{page}: {name}"
+            assert set(re.findall(r"(\w+):=", arguments)) <= known, f"{page}: {name}{arguments}"

@@ -25,7 +25,7 @@ def set_up(tmp_path: Path, python: str = sys.executable, **fakes: str) -> subpro
     )  # fmt: skip
 
 
-COMPLETE = r"""printf '\tlibEGL.so.1 (x)\n\tlibGL.so.1 (x)\n\tlibEGL_mesa.so.0 (x)\n\tlibgomp.so.1 (x)\n'"""
+COMPLETE = r"""printf '\t%s (x)\n' libEGL.so.1 libGL.so.1 libEGL_mesa.so.0 libgomp.so.1 libusb-1.0.so.0"""
 BARE = "true"
 
 
@@ -38,7 +38,7 @@ def test_a_user_who_may_not_install_is_told_the_line_to_type(tmp_path: Path) -> 
     ended = set_up(tmp_path, ldconfig=BARE, id="echo 1000", sudo="exit 1", apt_get="exit 9")
     assert ended.returncode == 1
     assert "sudo apt-get update && sudo apt-get install -y" in ended.stderr
-    for package in ("libegl1", "libgl1", "libegl-mesa0", "libgomp1"):
+    for package in ("libegl1", "libgl1", "libegl-mesa0", "libgomp1", "libusb-1.0-0"):
         assert package in ended.stderr
 
 
@@ -47,7 +47,7 @@ def test_root_installs_what_is_missing(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
     assert asked[0].startswith("update")
-    assert "libegl1 libgl1 libegl-mesa0 libgl1-mesa-dri libgomp1" in asked[1]
+    assert "libegl1 libgl1 libegl-mesa0 libgl1-mesa-dri libgomp1 libusb-1.0-0" in asked[1]
 
 
 def test_a_failing_apt_fails_the_set_up(tmp_path: Path) -> None:

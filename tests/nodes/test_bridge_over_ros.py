@@ -203,5 +203,6 @@ def test_asked_to_end_the_bridge_brings_the_arm_to_rest_first(
     assert processes.end("arm_bridge_node") == 0
     assert probe.speed(-1) == 0.0
     assert "ends: asked to end (SIGTERM)" in processes.log("arm_bridge_node")
+    probe.forget("arm_bridge_node")
     processes.start("arm_bridge_node")
     probe.wait_state("arm_bridge_node")

@@ -86,6 +86,13 @@ def test_a_bad_image_is_refused_and_good_ones_go_on(encoder: tuple[Stack, MadeUp
     assert all(later > earlier for earlier, later in pairwise(stamps))
 
 
+def test_a_camera_that_was_never_heard_is_named(encoder: tuple[Stack, MadeUpCameras]) -> None:
+    probe = encoder[0].probe
+    probe.wait_reason("encoder_node", "waiting_for_data")
+    assert "camera wrist: no image has arrived yet" in probe.status["encoder_node"]["message"]
+    assert "camera front: no image" not in probe.status["encoder_node"]["message"]
+
+
 def bad_image(cameras: MadeUpCameras, reason: str) -> Image:
     """An image that is wrong in one way."""
     if reason == "image_geometry":

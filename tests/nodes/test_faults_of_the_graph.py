@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.graph import Probe, Stack, assert_braked, hold_index, stack
+from tests.support.consent import assert_holds_until_engaged, assert_rests_until_engaged, engage
+from tests.support.graph import Stack, assert_braked, hold_index, stack
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
 
@@ -29,24 +30,6 @@ def moving(graph: Stack) -> Stack:
     engage(probe)
     probe.wait_moving()
     return graph
-
-
-def engage(probe: Probe) -> None:
-    """As a person would: again until the arm is at rest and its state fresh."""
-    probe.wait(lambda: not probe.mode.startswith("policy"), "the arm holds")
-    probe.engage_at_rest()
-    probe.wait(lambda: probe.mode.startswith("policy"), "the bridge follows the policy")
-
-
-def assert_holds_until_engaged(probe: Probe) -> None:
-    """Whatever came back, nothing moves without consent; with it, the arm moves."""
-    probe.wait_ticks(30)
-    assert probe.mode.startswith("hold")
-    assert all(probe.speed(i) == 0.0 for i in range(-20, 0))
-    engage(probe)
-    probe.wait_moving()
-    probe.engage(False)
-    probe.wait(lambda: probe.mode.startswith("hold"), "the arm holds")
 
 
 def test_every_graph_comes_up_holding(graph: Stack) -> None:
@@ -86,7 +69,8 @@ def test_killed_simulator(moving: Stack) -> None:
     for node in ("encoder_node", "sampler_node"):
         probe.wait_reason(node, "clock_stopped")
     moving.processes.start("sim_node")
-    assert_holds_until_engaged(probe)
+    hold_index(probe, "clock_backwards", since)  # another world: the bridge commands nothing in it before it is engaged
+    assert_rests_until_engaged(probe)
 
 
 def test_stopped_simulator(moving: Stack) -> None:

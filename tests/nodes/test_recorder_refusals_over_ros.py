@@ -97,6 +97,8 @@ class Bench:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("refusals")
     document = stores.tiny_rig().model_dump(mode="json") | {"simulation": None}
+    for camera in document["cameras"].values():
+        camera["driver"] = {"kind": "external"}
     path, store = folder / "rig.yaml", folder / "store.zarr"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     with own_domain() as domain:

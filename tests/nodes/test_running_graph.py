@@ -100,10 +100,10 @@ def test_with_rtc_every_chunk_continues_what_the_arm_was_commanded(moving: Probe
     assert moving.refused("arm_bridge_node", "chunk_jump") == 0
 
 
-def trace(*options: str) -> subprocess.Popen[str]:
-    """`xdistill trace`, on a terminal that is wide enough for one line a stage."""
+def xdistill(*words: str) -> subprocess.Popen[str]:
+    """A command, on a terminal that is wide enough for one line a stage."""
     return subprocess.Popen(
-        [sys.executable, "-m", "xdistill_ros.cli.main", "trace", *options],
+        [sys.executable, "-m", "xdistill_ros.cli.main", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
     )  # fmt: skip
@@ -117,7 +117,7 @@ def shown(table: str) -> dict[str, tuple[float, float, int]]:
 
 @pytest.mark.usefixtures("moving")
 def test_trace_prints_every_stage_and_ends_by_itself(graph: Stack) -> None:
-    asked = trace("--rig", str(graph.options.rig), "--domain", str(graph.options.domain), "--seconds", "2")
+    asked = xdistill("trace", "--rig", str(graph.options.rig), "--domain", str(graph.options.domain), "--seconds", "2")
     table, errors = asked.communicate(timeout=PATIENCE_S)
     assert asked.returncode == 0, errors
     stages = shown(table)
@@ -130,7 +130,9 @@ def test_trace_prints_every_stage_and_ends_by_itself(graph: Stack) -> None:
 
 @pytest.mark.usefixtures("moving")
 def test_an_interrupted_trace_prints_what_it_has_heard(graph: Stack) -> None:
-    asked = trace("--rig", str(graph.options.rig), "--domain", str(graph.options.domain), "--seconds", "600")
+    asked = xdistill(
+        "trace", "--rig", str(graph.options.rig), "--domain", str(graph.options.domain), "--seconds", "600"
+    )
     assert asked.stderr is not None
     nodes = {"sim_node", "encoder_node", "sampler_node", "arm_bridge_node"}
     while nodes:
@@ -141,11 +143,33 @@ def test_an_interrupted_trace_prints_what_it_has_heard(graph: Stack) -> None:
     assert {"capture", "encode", "command"} <= set(shown(table))
 
 
-def test_trace_without_a_graph_says_so(graph: Stack) -> None:
+def test_without_a_graph_trace_says_so_and_nobody_is_well(graph: Stack) -> None:
     with own_domain() as empty:
-        asked = trace("--rig", str(graph.options.rig), "--domain", str(empty), "--seconds", "1")
+        place = ("--rig", str(graph.options.rig), "--domain", str(empty), "--seconds", "1")
+        asked, well = xdistill("trace", *place), xdistill("health", *place)
         table, errors = asked.communicate(timeout=PATIENCE_S)
+        said, _ = well.communicate(timeout=PATIENCE_S)
     assert asked.returncode == 1
     assert "is the graph up" in errors
     assert "hears" not in errors
     assert not table
+    assert well.returncode == 1
+    assert "no node is heard" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["policy"], 0, {"encoder_node": "active", "sampler_node": "active", "arm_bridge_node": "active"}),
+        ([], 0, {"sim_node": "active", "arm_bridge_node": "active"}),
+        (["record", "--seconds", "1"], 1, {"arm_bridge_node": "active", "recorder_node": "silent"}),
+    ],
+    ids=["of the graph that runs", "of whatever runs", "of a graph that is not complete"],
+)
+def test_health_says_how_each_node_is(graph: Stack, words: list[str], status: int, said: dict[str, str]) -> None:
+    place = ("--rig", str(graph.options.rig), "--domain", str(graph.options.domain))
+    asked = xdistill("health", *words, *place)
+    table, errors = asked.communicate(timeout=PATIENCE_S)
+    assert asked.returncode == status, table + errors
+    states = {row.split()[0]: row.split()[1] for row in table.splitlines() if len(row.split()) > 1}
+    assert said.items() <= states.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from xdistill_ros.nodes import messages
 from xdistill_ros.nodes.sampler_node import SamplerNode
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.loading import load_bundle
+from xdistill_ros.rig import Measurement
+from xdistill_ros.rig.calibration import write
 from xdistill_ros.rig.poses import pose_to_9d
 from xdistill_ros.timeline.state import ArmState
 
@@ -118,3 +121,20 @@ def test_a_single_commanded_action_is_no_fault(fed: Fed) -> None:
     committed = fed.committed()
     fed.hear(dataclasses.replace(committed, times_ns=committed.times_ns[:1], actions=committed.actions[:1]))
     assert "reason" not in fed.propose()
+
+
+def test_a_camera_that_a_check_found_moved_is_said_and_the_policy_runs(fed: Fed, tmp_path: Path) -> None:
+    assert not any(key.startswith("calibration") for key in fed.node.report())
+    assert fed.node.trigger_deactivate() == fed.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    path = tmp_path / "rig.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"calibration": "measured"}))
+    front = fed.rig.cameras["front"]
+    x, y, z = front.optical_pose.position_m
+    check = Measurement(
+        kind="check", subject="front", width_px=640, height_px=480, measured_at=datetime(2026, 5, 1, tzinfo=UTC),
+        software="0", parent_frame="base_link",
+        optical_pose=front.optical_pose.model_copy(update={"position_m": (x, y, z - 0.007)}),
+    )  # fmt: skip
+    write(tmp_path / "measured", check)
+    assert fed.node.trigger_configure() == fed.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert "7.0 mm" in fed.node.report()["calibration.cameras.front.optical_pose"]

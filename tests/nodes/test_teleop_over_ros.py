@@ -236,8 +236,7 @@ def test_killed_it_is_missed_at_once_and_a_new_one_moves_nothing_before_a_fresh_
                 assert time.monotonic() - killed_s < 10.0
             await page.closed()
             since = len(arm.joys)
-            made.processes.start("teleop_node")
-            await asyncio.to_thread(made.probe.wait_state, "teleop_node")
+            await asyncio.to_thread(made.start_again)
             for _ in range(100):
                 try:
                     await page.connect()
@@ -264,8 +263,7 @@ def test_asked_to_end_it_lets_go_first(made: Steered, arm: MadeUpArm) -> None:
             await page.closed()
 
     asyncio.run(visit())
-    made.processes.start("teleop_node")
-    made.probe.wait_state("teleop_node")
+    made.start_again()
 
 
 @pytest.mark.usefixtures("arm")

@@ -12,17 +12,19 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rclpy
+import rclpy.parameter
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -97,8 +99,9 @@ def remove_orphans() -> None:
 class Processes:
     """The processes of a graph, started one by one; a killed one can be started again."""
 
-    def __init__(self, graph: graphs.Graph, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, graph: graphs.Graph, folder: Path, prefix: Sequence[str] = ()) -> None:
+        """`prefix` is a command that runs another one somewhere else."""
+        self.folder, self._prefix = folder, list(prefix)
         self._processes = {process.name: process for process in graph.processes}
         self._environment = {**os.environ, **graph.environment, "PYTHONPATH": str(ROOT)}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -106,14 +109,26 @@ class Processes:
     def start(self, *names: str) -> None:
         """Starts these, or all."""
         for name in names or self._processes:
-            log = (self._folder / f"{name}.log").open("ab")
-            line = up.command(self._processes[name], self._folder)
-            self._running[name] = subprocess.Popen(line, env=self._environment, stdout=log, stderr=log)
-            log.close()
+            self.start_as(name, up.command(self._processes[name], self.folder))
+
+    def start_as(self, name: str, line: Sequence[str]) -> None:
+        """Starts a process by another command line than the graph's."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                [*self._prefix, *line], env=self._environment, stdout=log, stderr=log
+            )
+
+    def adopt(self, process: graphs.Process) -> None:
+        """A further process, to be started by its name."""
+        self._processes[process.name] = process
+
+    def prepend_path(self, folder: Path) -> None:
+        """Processes that are started from now on import from `folder` first."""
+        self._environment["PYTHONPATH"] = f"{folder}{os.pathsep}{self._environment['PYTHONPATH']}"
 
     def run(self, process: graphs.Process) -> int:
         """Starts a further process and waits for its end; the exit status."""
-        self._processes[process.name] = process
+        self.adopt(process)
         self.start(process.name)
         return self._running.pop(process.name).wait(timeout=3 * PATIENCE_S)
 
@@ -141,7 +156,7 @@ class Processes:
 
     def log(self, name: str) -> str:
         """What it has said."""
-        return (self._folder / f"{name}.log").read_text(errors="replace")
+        return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def close(self) -> None:
         """Kills what still runs."""
@@ -179,6 +194,21 @@ class Probe:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
+    @contextlib.contextmanager
+    def beside(self, name: str, **parameters: object) -> Iterator[Any]:
+        """Another node, for as long as the block lasts: a controller, or somebody who has no business here."""
+        overrides = [rclpy.parameter.Parameter(key, value=value) for key, value in parameters.items()]
+        node = rclpy.create_node(
+            name, context=self.context, parameter_overrides=overrides,
+            automatically_declare_parameters_from_overrides=True,
+        )  # fmt: skip
+        self._executor.add_node(node)
+        try:
+            yield node
+        finally:
+            self._executor.remove_node(node)
+            node.destroy_node()
+
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
         """Subscribes; `wait` looks again after every message."""
 
@@ -208,6 +238,11 @@ class Probe:
     def wait_state(self, node: str, state: str = "active") -> None:
         """Until a node's diagnostics say this lifecycle state."""
         self.wait(lambda: self.status.get(node, {}).get("state") == state, f"{node} is {state}")
+
+    def forget(self, node: str) -> None:
+        """What a process said on /diagnostics before it ended is not taken for its successor's word."""
+        with self.changed:
+            self.status.pop(node, None)
 
     def wait_reason(self, node: str, reason: str) -> None:
         """Until a refusal for this reason stands on a node's diagnostics."""
@@ -262,7 +297,7 @@ class Probe:
         self._thread.join()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
+        with contextlib.suppress(ExternalShutdownException, InvalidHandle):  # of a callback under way at the end
             self._executor.spin()
 
     def _on_command(self, message: JointState) -> None:

@@ -148,6 +148,12 @@ class Steered:
         port = self.rig.teleop.http_port if scheme == "http" else self.rig.teleop.port
         return f"{scheme}://localhost:{port}"
 
+    def start_again(self) -> None:
+        """A new teleop_node, with a code of its own, in the place of one that has ended."""
+        self.probe.forget("teleop_node")
+        self.processes.start("teleop_node")
+        self.probe.wait_state("teleop_node")
+
     @contextlib.asynccontextmanager
     async def browser(self) -> AsyncIterator[Browser]:
         """A paired and connected page."""

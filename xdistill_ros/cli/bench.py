@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,38 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xdistill_ros.cli.shown import print_wide, sentences
+from xdistill_ros.learn.errors import LearnError
+
 if TYPE_CHECKING:
     from xdistill_ros.learn.bench.config import Benchmark
 
 app = typer.Typer(no_args_is_help=True, help="Compare encoders: a grid of tasks, encoders and seeds in simulation.")
 
-INSTALL = "pip install 'xdistill_ros[learn,bench]', then pip install --no-deps torchvision timm"
-_PIPED_WIDTH = 160  # columns of a table that goes to a file or another program
+EXTRA = "learn,bench"
 
 Results = Annotated[Path, typer.Argument(help="Folder of results.", show_default=False)]
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """What cannot be done is said in a sentence, with exit code 2."""
-    try:
-        from xdistill_ros.episodes import StoreError
-        from xdistill_ros.learn.errors import LearnError
+def _sentences(run: Path | None = None) -> Iterator[None]:
+    with sentences(EXTRA, LearnError, run=run):
         from xdistill_ros.sim.gl import NoRendererError
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error}. It comes with: {INSTALL}", err=True)
-        raise typer.Exit(2) from error
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error}. It comes with: {INSTALL}", err=True)
-        raise typer.Exit(2) from error
-    except (LearnError, StoreError, NoRendererError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"{error.filename or 'disk'}: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from error
+
+        with sentences(EXTRA, NoRendererError):
+            yield
 
 
 @app.command()
@@ -56,19 +43,16 @@ def run(
     Ends 0 when every cell of the share is done, 1 when another process has some of them or some failed.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    try:
-        with _sentences():
-            from xdistill_ros.learn.bench import grid
-            from xdistill_ros.learn.bench.config import Benchmark
-            from xdistill_ros.learn.bench.work import Worker
+    with _sentences(run=out):
+        from xdistill_ros.learn.bench import grid
+        from xdistill_ros.learn.bench.config import Benchmark
+        from xdistill_ros.learn.bench.work import Worker
+        from xdistill_ros.learn.documents import load
 
-            benchmark = Benchmark.load(config)
-            worker = Worker(benchmark, out)
-            outcome = grid.run(benchmark, out, grid.Shard.parse(shard), worker, worker.protocol)
-            _print(benchmark, out)
-    except KeyboardInterrupt as interrupt:
-        typer.echo(f"{out}: stopped; the same command goes on from the last checkpoint", err=True)
-        raise typer.Exit(130) from interrupt
+        benchmark = load(Benchmark, config)
+        worker = Worker(benchmark, out)
+        outcome = grid.run(benchmark, out, grid.Shard.parse(shard), worker, worker.protocol)
+        _print(benchmark, out)
     for cell in outcome.busy:
         typer.echo(f"{cell}: another process is at it")
     for cell, reason in outcome.failed.items():
@@ -85,8 +69,9 @@ def encoder(
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     with _sentences():
         from xdistill_ros.learn.bench import teaching
+        from xdistill_ros.learn.documents import load
 
-        errors = teaching.teach(teaching.Teaching.load(config), out)
+        errors = teaching.teach(load(teaching.Teaching, config), out)
     typer.echo(f"{out}: held-out renderings, median error of the student's own read-out:")
     for name, error in errors.items():
         typer.echo(f"  {name}: {1e3 * error:.0f} mm")
@@ -97,16 +82,15 @@ def table(out: Results) -> None:
     """Print the table of what is done, and write it into the folder as table.md and table.csv."""
     with _sentences():
         from xdistill_ros.learn.bench.config import Benchmark
+        from xdistill_ros.learn.documents import load
         from xdistill_ros.learn.runs import CONFIG
 
-        _print(Benchmark.load(out / CONFIG), out)
+        _print(load(Benchmark, out / CONFIG), out)
 
 
 def _print(benchmark: Benchmark, out: Path) -> None:
-    from rich.console import Console
-
     from xdistill_ros.learn.bench.report import report
 
     made = report(benchmark, out)
     made.write(out)
-    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(made.shown())
+    print_wide(made.shown())

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-INSTALL = "pip install 'xdistill_ros[learn]', then pip install --no-deps torchvision timm"
+from xdistill_ros.cli.shown import sentences
+from xdistill_ros.learn.errors import LearnError
 
 
 def distill(
@@ -41,44 +42,26 @@ def distill(
     leads = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("xdistill_ros").setLevel(logging.INFO if leads else logging.WARNING)
-    try:
-        from xdistill_ros.learn.distil.config import Distillation
+    with sentences("learn", LearnError, run=out, speaks=leads):
+        from xdistill_ros.learn.distil.config import MISSING, Distillation
         from xdistill_ros.learn.distil.run import distil
-        from xdistill_ros.learn.errors import LearnError
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error}. It comes with: {INSTALL}", err=True)
-        raise typer.Exit(2) from error
-    try:
-        changes = {name: value for name, value in named.items() if value is not None} | _fields(set_ or [])
-        made = distil(Distillation.read(config, changes), out)
-    except LearnError as error:
-        if leads:
-            typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"{error.filename or 'disk'}: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as interrupt:
-        if leads:
-            typer.echo(f"{out}: stopped; the same command continues from the last checkpoint", err=True)
-        raise typer.Exit(130) from interrupt
+        from xdistill_ros.learn.documents import changed, checked
+        from xdistill_ros.learn.table.encoder import TableDistillation, distil_table
+
+        document, source = changed([config] if config else [], named, set_ or []), str(config or "options")
+        if "renderings" in document:
+            _report_table(out, distil_table(checked(TableDistillation, document, source), out))
+            return
+        made = distil(checked(Distillation, document, source, MISSING), out)
     if leads:
         _report(made)
 
 
-def _fields(given: list[str]) -> dict[str, Any]:
-    """Values by dotted names, read as YAML."""
-    import yaml
-
-    from xdistill_ros.learn.errors import LearnError
-
-    made = {}
-    for text in given:
-        name, found, value = text.partition("=")
-        if not found:
-            raise LearnError(f"--set {text}: give FIELD=VALUE, such as data.held_out=500")
-        made[name] = yaml.safe_load(value)
-    return made
+def _report_table(out: Path, told: dict[str, Any]) -> None:
+    typer.echo(f"{out}: {told['steps']} steps on renderings of {', '.join(told['tasks'])}")
+    typer.echo("  held-out renderings, median error of the student's own read-out:")
+    for name, error in told["errors_m"].items():
+        typer.echo(f"    {name}: {1e3 * error:.0f} mm")
 
 
 def _report(made: Path) -> None:

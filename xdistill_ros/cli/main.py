@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from xdistill_ros.cli import analyse, bench, distill, episodes, export, replay, train
+from xdistill_ros.cli import analyse, bench, calibrate, distill, episodes, export, replay, train, tune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,14 +18,21 @@ app = typer.Typer(
 
 app.add_typer(episodes.app, name="episodes")
 app.add_typer(bench.app, name="bench")
+app.add_typer(calibrate.app, name="calibrate")
 app.command("distill")(distill.distill)
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
 app.command("export")(export.export)
 app.command("replay")(replay.replay)
 app.command()(analyse.analyse)
 
-RigPath = Annotated[Path | None, typer.Option("--rig", help="Rig file; the simulated table by default.")]
+GraphName = Literal["policy", "sim", "demo", "record", "trial"]
+RigPath = Annotated[
+    Path | None, typer.Option("--rig", help="Rig file; by default $XDISTILL_RIG, else the simulated table.")
+]
 Domain = Annotated[int | None, typer.Option(min=0, max=101, help="ROS domain id instead of the rig's.")]
+Namespace = Annotated[str, typer.Option(help="Before every name of the graph but /clock.")]
+Host = Annotated[str, typer.Option(help="This computer among the rig's network.hosts; none: everything runs here.")]
 
 
 def _rig(path: Path | None):  # type: ignore[no-untyped-def]  # its type would be imported before it is needed
@@ -33,7 +40,7 @@ def _rig(path: Path | None):  # type: ignore[no-untyped-def]  # its type would b
     from xdistill_ros import resources
     from xdistill_ros.rig import RigError, load
 
-    chosen = path or resources.config("rigs/sim_table.yaml")
+    chosen = path or resources.rig()
     try:
         return chosen, load(chosen)
     except RigError as error:
@@ -43,38 +50,50 @@ def _rig(path: Path | None):  # type: ignore[no-untyped-def]  # its type would b
 
 @app.command()
 def up(
-    graph: Annotated[Literal["policy", "sim", "demo", "record"], typer.Argument(help="Which graph to start.")],
+    graph: Annotated[GraphName, typer.Argument(help="Which graph to start.")],
     rig: RigPath = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder; by default the one that ships.")] = None,
     task: Annotated[str, typer.Option(help="Simulated task; the demo takes several: a,b. Default: all.")] = "",
     condition: Annotated[
         str, typer.Option(help="`id` or a variant; the demo takes several: id:50,colour:15. Default: all.")
     ] = "",
-    trials: Annotated[int, typer.Option(min=1, help="Demo: trials of a condition that names no count.")] = 1,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of a condition that names no count.")] = 1,
     seed: Annotated[int | None, typer.Option(min=0, help="First scene's; default: trials 100000, else 0.")] = None,
-    output: Annotated[Path, typer.Option(help="Demo: folder of results, videos, report.")] = Path("outputs/demo"),
+    output: Annotated[Path, typer.Option(help="Trials: folder of results, videos, report.")] = Path("outputs/demo"),
     store: Annotated[Path, typer.Option(help="Record: the episode store.")] = Path("episodes/store.zarr"),
     operator: Annotated[str, typer.Option(help="Record: who demonstrates.")] = "",
     demonstrations: Annotated[
         int, typer.Option(min=0, help="Record: so many by the scripted expert, unattended; 0: a person demonstrates.")
     ] = 0,
     shadow: Annotated[bool, typer.Option("--shadow", help="Everything runs, nothing moves.")] = False,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=1.0, help="Slow mode: share of the rig's speeds; a policy plays as slowly.")
+    ] = 1.0,
     domain: Domain = None,
+    host: Host = "",
+    namespace: Namespace = "",
+    use_sim_time: Annotated[
+        bool, typer.Option("--use-sim-time", help="A rig without `simulation` follows /clock all the same.")
+    ] = False,
 ) -> None:
     """Start a graph and keep it up until it has done its work, or Ctrl-C."""
     from xdistill_ros import graph as graphs
+    from xdistill_ros.cli import first_run
     from xdistill_ros.cli import up as starting
 
     path, loaded = _rig(rig)
     options = graphs.Options(
         rig=path, bundle=bundle, task=task, condition=condition, seed=seed, trials=trials, output=output,
-        store=store, operator=operator, demonstrations=demonstrations, shadow=shadow, domain=domain,
+        store=store, operator=operator, demonstrations=demonstrations, shadow=shadow, speed=speed, domain=domain,
+        host=host, namespace=namespace, use_sim_time=use_sim_time,
     )  # fmt: skip
     try:
         made = graphs.build(graph, loaded, options)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    if said := first_run.advice(made, loaded, options):
+        typer.echo(said, err=True)
     raise typer.Exit(starting.run(made))
 
 
@@ -83,6 +102,8 @@ def trace(
     rig: RigPath = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="How long to listen.")] = 5.0,
     domain: Domain = None,
+    namespace: Namespace = "",
+    host: Host = "",
 ) -> None:
     """Print how long each stage of the running graph takes, from exposure to command."""
     import os
@@ -90,14 +111,51 @@ def trace(
     from xdistill_ros.graph import environment
 
     _, loaded = _rig(rig)
-    os.environ.update(environment(loaded, domain))  # before rclpy reads it
+    try:
+        os.environ.update(environment(loaded, domain, host))  # before rclpy reads it
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
     from xdistill_ros.nodes.trace import print_table
 
-    raise typer.Exit(print_table(seconds))
+    raise typer.Exit(print_table(seconds, namespace))
 
 
 @app.command()
-def doctor(rig: Annotated[Path | None, typer.Option("--rig", help="Also check this rig file.")] = None) -> None:
+def health(
+    graph: Annotated[
+        GraphName | None,
+        typer.Argument(help="The graph whose nodes must all be active; left out: those that are heard."),
+    ] = None,
+    rig: RigPath = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long to listen for what is silent.")] = 10.0,
+    domain: Domain = None,
+    host: Host = "",
+    namespace: Namespace = "",
+) -> None:
+    """Say how the running graph's nodes are; ends 0 when all are active. Containers ask this."""
+    import os
+
+    from xdistill_ros import graph as graphs
+
+    path, loaded = _rig(rig)
+    try:
+        options = graphs.Options(rig=path, host=host)
+        processes = graphs.build(graph, loaded, options).processes if graph else ()
+        os.environ.update(graphs.environment(loaded, domain, host))  # before rclpy reads it
+    except (FileNotFoundError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    from xdistill_ros.nodes.roll_call import print_roll
+
+    nodes = [process.name for process in processes if "rig" in process.parameters]  # not the discovery server
+    raise typer.Exit(print_roll(nodes, seconds, namespace))
+
+
+@app.command()
+def doctor(
+    rig: Annotated[Path | None, typer.Option("--rig", envvar="XDISTILL_RIG", help="Also check this rig file.")] = None,
+) -> None:
     """Say what is present, what is missing, and how to get it."""
     from xdistill_ros.cli.doctor import doctor as examine
 

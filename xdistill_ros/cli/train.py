@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from xdistill_ros.cli.shown import sentences
+from xdistill_ros.learn.errors import LearnError
+
 if TYPE_CHECKING:
     from xdistill_ros.learn.training.trainer import Outcome
-
-INSTALL = "pip install 'xdistill_ros[learn]', then pip install --no-deps torchvision timm"
 
 
 def train(
@@ -52,30 +53,15 @@ def train(
         "rollouts.every_epochs": rollouts, "seed": seed, "device": device, "wandb": wandb,
     }  # fmt: skip
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    try:
+    with sentences("learn", LearnError, run=out):
         from xdistill_ros import resources
-        from xdistill_ros.episodes import StoreError
-        from xdistill_ros.learn.errors import LearnError
-        from xdistill_ros.learn.training import settings as reading
+        from xdistill_ros.learn.documents import changed
+        from xdistill_ros.learn.training.settings import settings
         from xdistill_ros.learn.training.trainer import train as run
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error}. It comes with: {INSTALL}", err=True)
-        raise typer.Exit(2) from error
-    try:
-        files = [resources.config(f"learn/train_{preset}.yaml")] if preset else []
-        documents = [reading.read(path) for path in [*files, *([config] if config else [])]]
-        documents += [reading.nested(name, value) for name, value in named.items() if value is not None]
-        documents += [reading.assigned(text) for text in set_ or []]
-        outcome = run(reading.settings(documents, str(config or "options")), out)
-    except (LearnError, StoreError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(f"{error.filename or 'disk'}: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as interrupt:
-        typer.echo(f"{out}: stopped; the same command goes on from the last checkpoint", err=True)
-        raise typer.Exit(130) from interrupt
+
+        presets = [resources.config(f"learn/train_{preset}.yaml")] if preset else []
+        document = changed([*presets, *([config] if config else [])], named, set_ or [])
+        outcome = run(settings([document], str(config or "options")), out)
     _report(outcome)
 
 

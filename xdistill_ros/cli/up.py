@@ -31,9 +31,9 @@ _OVER = ("EXITED", "FATAL")
 
 
 def command(process: Process, folder: Path) -> list[str]:
-    """The command line of a process; its parameters are written to a file in `folder`."""
+    """The command line of a process; its parameters, for whatever it is called, are written to a file in `folder`."""
     parameters = folder / f"{process.name}.yaml"
-    parameters.write_text(yaml.safe_dump({process.name: {"ros__parameters": dict(process.parameters)}}))
+    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(process.parameters)}}))
     line = [
         sys.executable,
         "-m",
@@ -42,7 +42,8 @@ def command(process: Process, folder: Path) -> list[str]:
         "--params-file",
         str(parameters),
     ]
-    for old, new in {"__node": process.name, **process.remappings}.items():
+    names = {"__node": process.name, "__ns": f"/{process.namespace}"}
+    for old, new in {**names, **process.remappings}.items():
         line += ["-r", f"{old}:={new}"]
     return line
 

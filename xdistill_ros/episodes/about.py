@@ -73,8 +73,8 @@ def attributes(rig: Rig, task: str) -> dict[str, Any]:
 def calibration(rig: Rig) -> dict[str, Any]:
     """What was measured of the rig, as others compute with it: matrices instead of the rig's own terms.
 
-    A camera's `matrix` (3, 3) in pixels, `pose` (4, 4) of its optical frame in `parent_frame`, metres; latencies in
-    seconds.
+    A camera's `matrix` (3, 3) in pixels, OpenCV's `distortion` (5,), `pose` (4, 4) of its optical frame in
+    `parent_frame`, metres; latencies in seconds. `measured`: when, of which device and how well, by kind and subject.
     """
     cameras = {}
     for name, camera in rig.cameras.items():
@@ -82,11 +82,16 @@ def calibration(rig: Rig) -> dict[str, Any]:
         matrix = [[pinhole.fx_px, 0.0, pinhole.cx_px], [0.0, pinhole.fy_px, pinhole.cy_px], [0.0, 0.0, 1.0]]
         cameras[name] = {
             "matrix": matrix,
+            "distortion": list(pinhole.distortion),
             "parent_frame": camera.parent_frame,
             "pose": pose_from_quaternion(pose.position_m, pose.quaternion_wxyz).tolist(),
             "latency_s": camera.latency_s,
         }
-    return {"cameras": cameras, "arm_lag_s": rig.arm.lag_s}
+    measured = {
+        f"{one.kind}_{one.subject}": one.model_dump(mode="json", include={"device", "measured_at", "figures"})
+        for one in rig.measured
+    }
+    return {"cameras": cameras, "arm_lag_s": rig.arm.lag_s, "measured": measured}
 
 
 def rig_of(found: dict[str, Any], store: Path) -> Rig:

@@ -136,9 +136,10 @@ class Bag:
         return Sample(stream, stamp_ns, arrival_ns, self._command(topic, message, stamp_ns))
 
     def _note_width(self, message: Any) -> None:
-        if len(message.data) != 1:
-            raise ValueError(f"{len(message.data)} numbers, one width is needed")
-        self._width_m = float(message.data[0])
+        values = message.data if hasattr(message, "data") else message.points[0].positions if message.points else []
+        if len(values) != 1:
+            raise ValueError(f"{len(values)} numbers, one position of the gripper is needed")
+        self._width_m = self._rig.gripper.width_of(float(values[0]))
 
     def _wished(self) -> float:
         """The gripper's width that was commanded last."""
@@ -171,7 +172,8 @@ class Bag:
         order = [names.index(name) for name in self._rig.arm.joint_names]
         positions = np.array(message.position, np.float64)
         velocities = np.array(message.velocity, np.float64) if len(message.velocity) else np.zeros(len(names))
-        width = float(positions[names.index(self._rig.gripper.joint)]) if width_m is None else width_m
+        gripper = self._rig.gripper
+        width = gripper.width_of(float(positions[names.index(gripper.joint)])) if width_m is None else width_m
         if not (np.isfinite(positions).all() and np.isfinite(velocities).all() and np.isfinite(width)):
             raise ValueError("values are not finite")
         return ArmState(stamp_ns, positions[order], velocities[order], width)

@@ -15,22 +15,22 @@ from typing import Any, ClassVar
 
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState, Joy
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from xdistill_ros.arm.interfaces import JointTrajectoryMessage
-from xdistill_ros.arm.modes import Mode
+from xdistill_ros.arm.modes import MOVING, Mode
 from xdistill_ros.policy.chunk import Target
 from xdistill_ros.rig import Hold, Reason, Refusal
 
 from . import messages
+from .controller_watch import ControllerWatch
 from .lifecycle import GraphNode, StopReason, run
+from .outputs import ArmOutput, GripperOutput
 from .tunables import Tunable
 
 _REST_S = 2.0  # how long the end of the process waits for the arm to come to rest
-_WATCH_S = 0.1
-_GRIPPER_TICKS = 10  # the width is repeated this often while it does not change, for a gripper that restarted
+_WATCH_S, _WATCH_CONTROLLERS_S = 0.1, 0.5
 
 
 class ArmBridgeNode(GraphNode):
@@ -38,6 +38,9 @@ class ArmBridgeNode(GraphNode):
 
     tunables: ClassVar[tuple[Tunable, ...]] = (
         Tunable("shadow", False, "everything runs and is shown, nothing is commanded", read_only=True),
+        Tunable(
+            "speed", 1.0, "slow mode: share of the rig's speeds, chunks played as slowly", 0.1, 1.0, read_only=True
+        ),
     )
 
     def __init__(self) -> None:
@@ -49,7 +52,7 @@ class ArmBridgeNode(GraphNode):
         from xdistill_ros.arm.interfaces import interface_for
         from xdistill_ros.arm.kinematics import Kinematics
 
-        self._controller = Controller(self.rig, shadow=self.value("shadow"))
+        self._controller = Controller(self.rig, shadow=self.value("shadow"), speed=self.value("speed"))
         self._kinematics = Kinematics(self.rig)
         self._interface = interface_for(self.rig)
         self._merged: tuple[int, float] | None = None  # newest chunk not yet commanded: its name, when it was merged
@@ -57,9 +60,8 @@ class ArmBridgeNode(GraphNode):
         self._clutched, self._opening = False, 1.0  # what the person's hand does
         self._awaits_rest = False
         self._at_rest = threading.Event()
-        self._ticks = 0
-        self._width_m: float | None = None
         self._publish()
+        self._controllers = None if self.value("shadow") else ControllerWatch(self, self._arm_output.topic)
         self._states = self.poll(JointState, "/joint_states", self.qos.newest())
         self.subscribe(
             JointTrajectory, "/policy/action_chunk", self._on_chunk, self.qos.newest_of_living(), lost="sampler_node"
@@ -73,13 +75,11 @@ class ArmBridgeNode(GraphNode):
         self.serve(Trigger, "/arm/release", self._on_release)
         self.every(1.0 / self.rig.policy.rate_hz, self._say_commanded, steady=True)
         self.every(_WATCH_S, self._watch, steady=True)
+        self.every(_WATCH_CONTROLLERS_S, self._watch_controllers, steady=True)
         self.get_logger().info(f"when commands cease: {self.rig.arm.interface.on_silence}")
 
     def _publish(self) -> None:
-        arm = self.rig.arm.interface
-        kind = Float64MultiArray if arm.kind == "forward_position" else JointTrajectory
-        self._commands = self.publisher(kind, arm.topic, self.qos.command())
-        self._widths = self.publisher(Float64MultiArray, self.rig.gripper.topic, self.qos.command())
+        self._arm_output, self._gripper_output = ArmOutput(self), GripperOutput(self)
         self._joint_commands = self.publisher(JointState, "/arm/joint_command", self.qos.stream())
         self._tcp = self.publisher(PoseStamped, "/arm/tcp_pose", self.qos.stream())
         self._commanded = self.publisher(JointTrajectory, "/arm/commanded", self.qos.stream())
@@ -87,9 +87,10 @@ class ArmBridgeNode(GraphNode):
 
     def activate(self) -> None:
         """The control thread starts; the arm holds."""
-        from xdistill_ros.arm.control_loop import ControlLoop
+        from xdistill_ros.arm.control_loop import ControlLoop, WorldTime
 
-        self._loop = ControlLoop(self.rig, self._tick, self._send)
+        world = WorldTime(self.now_ns, self.rig) if self.time.simulated and self.rig.simulation else None
+        self._loop = ControlLoop(self.rig, self._tick, self._send, world=world)
         self._loop.start()
 
     def deactivate(self) -> None:
@@ -133,12 +134,8 @@ class ArmBridgeNode(GraphNode):
     def _send(self, result: Any) -> None:
         if result.command is not None:
             self._send_command(result)
-        self._ticks += 1
-        if result.gripper_width_m is not None and (
-            result.gripper_width_m != self._width_m or self._ticks % _GRIPPER_TICKS == 0
-        ):
-            self._width_m = result.gripper_width_m
-            self._widths.publish(messages.values_message([self._width_m]))
+        if result.gripper_width_m is not None:
+            self._gripper_output.send(result.gripper_width_m)
         self._say_mode(result.mode.value, result.hold)
         for intervention in result.interventions:
             self.health.count(f"intervened.{intervention.reason.value}")
@@ -151,11 +148,7 @@ class ArmBridgeNode(GraphNode):
             self._at_rest.set()
 
     def _send_command(self, result: Any) -> None:
-        message = self._interface.message(result.command)
-        if isinstance(message, JointTrajectoryMessage):
-            self._commands.publish(messages.trajectory_message(message))
-        else:
-            self._commands.publish(messages.values_message(message))
+        self._arm_output.send(self._interface.message(result.command), result.time_ns)
         command, width_m = result.command, result.gripper_width_m
         self._joint_commands.publish(messages.command_message(command, width_m, result.time_ns, self.rig))
 
@@ -202,6 +195,12 @@ class ArmBridgeNode(GraphNode):
                 return
         self._controller.fault(Hold(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"))
 
+    def namesake_found(self, refusal: Refusal) -> None:
+        """Two bridges would command one arm: neither does."""
+        super().namesake_found(refusal)
+        if self.active:
+            self._controller.fault(Hold(refusal.reason, refusal.sentence))
+
     def _on_joy(self, message: Joy) -> None:
         """The person's clutch and trigger."""
         if not message.buttons or not message.axes or not math.isfinite(message.axes[0]):
@@ -214,7 +213,7 @@ class ArmBridgeNode(GraphNode):
         if held == self._clutched and not (held and self._awaits_rest):
             return
         self._clutched = held
-        refusal = self._controller.clutch(held)
+        refusal = (self._controller_problem() if held else None) or self._controller.clutch(held)
         # gripped anew while the arm still comes to rest: it is taken up as soon as it has
         self._awaits_rest = refusal is not None and refusal.reason is Reason.ARM_MOVING
         if refusal is None:
@@ -247,8 +246,18 @@ class ArmBridgeNode(GraphNode):
             self.get_logger().fatal("the control thread has ended; see the traceback above")
             self.finish(StopReason.FAILED)
 
+    def _watch_controllers(self) -> None:
+        problem = self._controller_problem() if self._controller.mode in MOVING else None
+        if problem is not None:
+            self._controller.fault(problem)
+
+    def _controller_problem(self) -> Hold | None:
+        """What is wrong with whoever takes the commands; in shadow mode nobody has to."""
+        return self._controllers.hold() if self._controllers is not None else None
+
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        return _answer(response, self._controller.engage(request.data))
+        refusal = (self.namesake or self._controller_problem()) if request.data else None
+        return _answer(response, refusal or self._controller.engage(request.data))
 
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._controller.stop()

@@ -8,10 +8,11 @@ from typing import Any
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from .lifecycle import GraphNode
+from .lifecycle import here
 
 _ANEW = (
     Transition.TRANSITION_DEACTIVATE,
@@ -32,7 +33,7 @@ class RefusedCallError(CallError):
 class Caller:
     """The services of other nodes, as plain calls. To be used from one thread that does not spin."""
 
-    def __init__(self, node: GraphNode, timeout_s: float) -> None:
+    def __init__(self, node: Node, timeout_s: float) -> None:
         """`timeout_s` of the steady clock for the service to appear, and again for its answer."""
         self._node, self._timeout_s = node, timeout_s
         self._clients: dict[str, Any] = {}
@@ -80,7 +81,7 @@ class Caller:
 
     def _call(self, kind: type, service: str, request: Any) -> Any:
         if service not in self._clients:
-            self._clients[service] = self._node.create_client(kind, service)
+            self._clients[service] = self._node.create_client(kind, here(service))
         client = self._clients[service]
         if not client.wait_for_service(self._timeout_s):
             raise CallError(f"{service}: no such service within {self._timeout_s:.0f} s; is its node up?")

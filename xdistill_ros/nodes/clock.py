@@ -30,6 +30,8 @@ class GraphClock:
         self._ticks = None if ticks is None else Polled(ticks)
         self._follow = None if ticks is None else ticks.callback  # keeps rclpy's clock of this node up to date
         simulation = rig.simulation
+        self.simulated = ticks is not None
+        """Whether time is that of /clock."""
         self.factor = simulation.real_time_factor if simulation else 1.0
         """World seconds per second of the steady clock, as the rig wishes it."""
         self._period_ns = round(1e9 / simulation.clock_rate_hz) if simulation else 0

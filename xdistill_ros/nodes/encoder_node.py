@@ -1,5 +1,7 @@
 """Images in, features out: one feature vector for every camera frame, with that frame's stamp.
 
+The images come raw from a camera of this computer, or as JPEGs from another.
+
 Refuses what is not the rig's camera (size, encoding) and what lies in the future, goes backwards or is older than
 the limit; it never repeats or fills in a frame. Preprocessing and network are `perception/`'s.
 """
@@ -7,21 +9,26 @@ the limit; it never repeats or fills in a frame. Preprocessing and network are `
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sensor_msgs.msg import Image
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
 
 from xdistill_ros.perception import GraphError, Preprocess
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.manifest import BundleError
-from xdistill_ros.rig import Reason, Refusal
+from xdistill_ros.rig import Camera, Reason, Refusal
 from xdistill_ros.timeline import StampedBuffer
 
 from . import messages
 from .lifecycle import GraphNode, run
 from .tunables import Tunable
+
+PixelsOf = Callable[[Any, str, Camera], NDArray[np.uint8] | Refusal]
 
 
 class EncoderNode(GraphNode):
@@ -31,7 +38,9 @@ class EncoderNode(GraphNode):
         Tunable("bundle", "", "bundle folder; takes effect when configured"),
         Tunable("threads", 1, "threads of one inference; takes effect when configured", 1, 64),
         Tunable("provider", "", "ONNX Runtime provider that must not fall back to another; empty: any"),
-    )
+        Tunable("compressed", False, "the cameras are another computer's: take the JPEGs of its compressor_node",
+                read_only=True),
+    )  # fmt: skip
     refusals = (BundleError, GraphError)
 
     def __init__(self) -> None:
@@ -41,6 +50,7 @@ class EncoderNode(GraphNode):
         """Loads and warms one session for each camera."""
         bundle = load_bundle(Path(self.value("bundle")), self.rig)
         self._features, self._arrivals = {}, {}
+        self._heard: set[str] = set()
         self._preprocess = {name: Preprocess(bundle.manifest.preprocess[name]) for name in self.rig.cameras}
         self._encoders = {
             name: bundle.encoder(name, threads=self.value("threads"), require_provider=self.value("provider") or None)
@@ -51,11 +61,20 @@ class EncoderNode(GraphNode):
         for name in self.rig.cameras:
             self._arrivals[name] = StampedBuffer[None](f"camera {name}", 2, future_ns)
             self._features[name] = self.publisher(Image, f"/policy/{name}/features", self.qos.stream())
-            self.subscribe(Image, f"/{name}/color/image_raw", partial(self._on_image, name), self.qos.newest())
+            self._see(name)
         self.every(0.1, self._watch, steady=True)
         provider = self._encoders[next(iter(self.rig.cameras))].provider
         self.get_logger().info(f"bundle {bundle.manifest.name} {bundle.hash} on {provider}")
         self._facts = {"bundle": bundle.hash, "provider": provider}
+
+    def _see(self, camera: str) -> None:
+        """Subscribes to a camera's images, in the one form or the other."""
+        if self.value("compressed"):
+            see = partial(self._on_image, camera, messages.pixels_of_jpeg)
+            self.subscribe(CompressedImage, f"/{camera}/color/jpeg", see, self.qos.newest())
+        else:
+            see = partial(self._on_image, camera, messages.pixels_of)
+            self.subscribe(Image, f"/{camera}/color/image_raw", see, self.qos.newest())
 
     def forget(self) -> None:
         """Stamps begin anew."""
@@ -66,11 +85,12 @@ class EncoderNode(GraphNode):
         """Which bundle, on which provider."""
         return self._facts
 
-    def _on_image(self, camera: str, message: Image, info: Any) -> None:
+    def _on_image(self, camera: str, pixels_of: PixelsOf, message: Image | CompressedImage, info: Any) -> None:
         began_s = time.monotonic()
+        self._heard.add(camera)
         self.health.took("transport", (time.time_ns() - info["source_timestamp"]) * 1e-9)
         stamp_ns, now_ns = messages.to_ns(message.header.stamp), self.now_ns()
-        pixels = messages.pixels_of(message, camera, self.rig.cameras[camera])
+        pixels = pixels_of(message, camera, self.rig.cameras[camera])
         if isinstance(pixels, Refusal):
             self.refuse(pixels, camera)
             return
@@ -89,9 +109,12 @@ class EncoderNode(GraphNode):
         self.accept(camera)
 
     def _watch(self) -> None:
-        """A camera that fell silent is reported by the age of its newest frame."""
+        """A camera that fell silent is reported by the age of its newest frame, one that was never heard at once."""
         for camera, arrivals in self._arrivals.items():
-            if arrivals.newest_ns is not None:
+            if camera not in self._heard:
+                sentence = f"camera {camera}: no image has arrived yet; does its node run, on this ROS domain?"
+                self.refuse(Refusal(Reason.WAITING_FOR_DATA, sentence), camera)
+            elif arrivals.newest_ns is not None:
                 refusal = self._stale(camera, arrivals.newest_ns, self.now_ns())
                 if refusal is not None:
                     self.refuse(refusal, camera)

@@ -6,7 +6,10 @@ Imported only by the files in `launch/`, since launch is not installed everywher
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
@@ -15,62 +18,96 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from xdistill_ros import graph as graphs
-from xdistill_ros import resources, rig
+
+try:
+    from xdistill_ros import graph as graphs
+    from xdistill_ros import resources, rig
+except ModuleNotFoundError as error:
+    raise RuntimeError(
+        f"launch runs with {sys.executable}, which has no {error.name}; with the environment active, let its Python "
+        'run launch: python "$(which ros2)" launch ...'
+    ) from error
 
 _RESTART_DELAY_S = 1.0
 
 
+@dataclass(frozen=True)
+class _Argument:
+    """One argument of a launch file: a field of `graph.Options`, as text."""
+
+    default: str
+    description: str
+    read: Callable[[str], object] = str
+    among: tuple[graphs.GraphName, ...] = graphs.GRAPHS
+    """The graphs that have a use for it."""
+
+    def value(self, text: str, name: str) -> object:
+        """What the text means. Raises ValueError naming the argument."""
+        try:
+            return self.read(text)
+        except ValueError as error:
+            raise ValueError(f"{name}:={text}: {error}") from error
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("say true or false")
+    return text.lower() == "true"
+
+
+def _rig_file(text: str) -> Path:
+    return Path(text) if text else resources.rig()
+
+
+def _or_none(read: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda text: read(text) if text else None
+
+
+_SCENES: tuple[graphs.GraphName, ...] = ("sim", "demo", "record", "trial")
+_SCORED: tuple[graphs.GraphName, ...] = ("demo", "trial")
+_POLICIES: tuple[graphs.GraphName, ...] = ("policy", "demo", "record", "trial")
+_ARGUMENTS = {
+    "rig": _Argument("", "rig file; empty: $XDISTILL_RIG, else the simulated table", _rig_file),
+    "bundle": _Argument("", "bundle folder; empty: the one that ships; record: none", _or_none(Path), _POLICIES),
+    "task": _Argument(
+        "", "task, for the recorder and the simulated table; trials take a,b; empty: move_cube, demo all"
+    ),
+    "condition": _Argument("", "`id` or a variant; trials take id:50,colour; empty: id, demo all", among=_SCENES),
+    "seed": _Argument("", "first scene's; empty: trials 100000, else 0", _or_none(int), _SCENES),
+    "trials": _Argument("1", "trials of each task and condition that names no count", int, _SCORED),
+    "output": _Argument("outputs/demo", "folder of results, films, report; a run in it is taken up", Path, _SCORED),
+    "store": _Argument("episodes/store.zarr", "the episode store", Path, ("record",)),
+    "operator": _Argument("", "who demonstrates", among=("record",)),
+    "demonstrations": _Argument("0", "so many by the scripted expert; 0: by a person", int, ("record",)),
+    "shadow": _Argument("false", "true: everything runs, nothing moves", _switch, _POLICIES),
+    "speed": _Argument("1.0", "slow mode: share of the rig's speeds, from 0.1", float, _POLICIES),
+    "domain": _Argument("", "ROS domain id instead of the rig's", _or_none(int)),
+    "host": _Argument("", "this computer among the rig's network.hosts; empty: everything runs here"),
+    "namespace": _Argument("", "before every name but /clock, for several arms in one domain"),
+    "use_sim_time": _Argument("false", "true: a rig without `simulation` follows /clock all the same", _switch),
+}
+
+
 def description(name: graphs.GraphName) -> LaunchDescription:
     """The launch description of graph `name`: its arguments, then its processes."""
-    return LaunchDescription([*_arguments(), OpaqueFunction(function=_start, args=[name])])
-
-
-def _arguments() -> list[LaunchDescriptionEntity]:
-    shipped = str(resources.config("rigs/sim_table.yaml"))
-    return [
-        DeclareLaunchArgument("rig", default_value=shipped, description="rig file"),
-        DeclareLaunchArgument("bundle", default_value="", description="bundle folder; by default the one that ships"),
-        DeclareLaunchArgument("task", default_value="", description="simulated task; the demo takes a,b; empty: all"),
-        DeclareLaunchArgument(
-            "condition", default_value="", description="id or a variant; the demo takes id:50,colour; empty: all"
-        ),
-        DeclareLaunchArgument("seed", default_value="", description="first scene's; empty: trials 100000, else 0"),
-        DeclareLaunchArgument("trials", default_value="1", description="demo: trials of each task and condition"),
-        DeclareLaunchArgument("output", default_value="outputs/demo", description="demo: folder of what it makes"),
-        DeclareLaunchArgument("store", default_value="episodes/store.zarr", description="record: the episode store"),
-        DeclareLaunchArgument("operator", default_value="", description="record: who demonstrates"),
-        DeclareLaunchArgument(
-            "demonstrations", default_value="0", description="record: so many by the scripted expert; 0: by a person"
-        ),
-        DeclareLaunchArgument("shadow", default_value="false", description="true: everything runs, nothing moves"),
-        DeclareLaunchArgument("domain", default_value="", description="ROS domain id instead of the rig's"),
+    known = {key: argument for key, argument in _ARGUMENTS.items() if name in argument.among}
+    declared = [
+        DeclareLaunchArgument(key, default_value=argument.default, description=argument.description)
+        for key, argument in known.items()
     ]
+    return LaunchDescription([*declared, OpaqueFunction(function=_start, args=[name, known])])
 
 
-def _start(context: LaunchContext, name: graphs.GraphName) -> list[LaunchDescriptionEntity]:
-    given = {key: LaunchConfiguration(key).perform(context) for key in _names()}
-    options = graphs.Options(
-        rig=Path(given["rig"]),
-        bundle=Path(given["bundle"]) if given["bundle"] else None,
-        task=given["task"],
-        condition=given["condition"],
-        seed=int(given["seed"]) if given["seed"] else None,
-        trials=int(given["trials"]),
-        output=Path(given["output"]),
-        store=Path(given["store"]),
-        operator=given["operator"],
-        demonstrations=int(given["demonstrations"]),
-        shadow=given["shadow"] == "true",
-        domain=int(given["domain"]) if given["domain"] else None,
-    )
+def _start(
+    context: LaunchContext, name: graphs.GraphName, known: Mapping[str, _Argument]
+) -> list[LaunchDescriptionEntity]:
+    given: dict[str, Any] = {
+        key: argument.value(LaunchConfiguration(key).perform(context), key) for key, argument in known.items()
+    }
+    options = graphs.Options(**given)
     graph = graphs.build(name, rig.load(options.rig), options)
     variables = [SetEnvironmentVariable(key, value) for key, value in graph.environment.items()]
     return [*variables, *(action(process) for process in graph.processes)]
-
-
-def _names() -> list[str]:
-    return [argument.name for argument in _arguments()]
 
 
 def action(process: graphs.Process) -> Node:
@@ -79,6 +116,7 @@ def action(process: graphs.Process) -> Node:
     return Node(
         **_executable(process),
         name=process.name,
+        namespace=process.namespace,
         parameters=[dict(process.parameters)],
         remappings=list(process.remappings.items()),
         respawn=process.restart,

@@ -15,8 +15,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from std_msgs.msg import String
 
 from xdistill_ros import rig as rigs
 from xdistill_ros.rig import Reason, Refusal, Rig
@@ -42,6 +45,8 @@ from .polled import Polled
 from .tunables import Tunable, declare
 
 DIAGNOSTICS_PERIOD_S = 0.5
+CLOCK = "/clock"
+_NAMESAKE_S = 2.0  # of silence, and a second node with this one's name has gone
 
 
 class StopReason(StrEnum):
@@ -69,16 +74,22 @@ class GraphNode(LifecycleNode):
     _common: ClassVar[tuple[Tunable, ...]] = (
         Tunable("rig", "", "rig file (YAML)", read_only=True),
         Tunable("autostart", True, "configure and activate when the process starts", read_only=True),
+        Tunable("host", "", "this computer among the rig's network.hosts; empty: everything runs here", read_only=True),
     )
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         declare(self, self._common + self.tunables)
-        self.health = Health(name)
+        self.health = Health(self.get_name())  # which may have been remapped: several of one kind
         self.active = False
+        self.namesake: Refusal | None = None
+        """Another living node has this one's name: until it has gone, this one does no work."""
         self.stopping: Future = Future()
         self._release: list[Callable[[], Any]] = []
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.reports())
+        self._diagnostics = self.create_publisher(DiagnosticArray, here("/diagnostics"), qos.reports())
+        self._who = f"process {os.getpid()} on {self.value('host') or socket.gethostname()}, begun {_time_of_day()}"
+        self._presence = self.create_publisher(String, "~/name", qos.reports())
+        self.create_subscription(String, "~/name", self._on_name, qos.reports())
         # by the steady clock: diagnostics go on when /clock stands still, and say so
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._beat, clock=self._steady)
@@ -105,7 +116,7 @@ class GraphNode(LifecycleNode):
 
     def publisher(self, kind: type, topic: str, qos: QoSProfile) -> Any:
         """A publisher that is destroyed on clean-up."""
-        made = self.create_publisher(kind, topic, qos)
+        made = self.create_publisher(kind, here(topic), qos)
         self._release.append(partial(self.destroy_publisher, made))
         return made
 
@@ -119,18 +130,18 @@ class GraphNode(LifecycleNode):
         events = SubscriptionEventCallbacks(
             liveliness=partial(self._liveliness, topic, lost) if lost else None, use_default_callbacks=False
         )
-        made = self.create_subscription(kind, topic, self._gated(callback), qos, event_callbacks=events)
+        made = self.create_subscription(kind, here(topic), self._gated(callback), qos, event_callbacks=events)
         self._release.append(partial(self.destroy_subscription, made))
 
     def poll(self, kind: type, topic: str, qos_profile: QoSProfile) -> Polled:
         """A subscription that calls nobody: its owner takes from it when it needs to know."""
-        made = self.create_subscription(kind, topic, lambda _: None, qos_profile)
+        made = self.create_subscription(kind, here(topic), lambda _: None, qos_profile)
         self._release.append(partial(self.destroy_subscription, made))
         return Polled(made)
 
     def serve(self, kind: type, name: str, callback: Callable[..., Any]) -> None:
         """A service; `callback(request, response) -> response` also answers while inactive."""
-        made = self.create_service(kind, name, callback)
+        made = self.create_service(kind, here(name), callback)
         self._release.append(partial(self.destroy_service, made))
 
     def every(self, seconds: float, callback: Callable[[], None], *, steady: bool = False) -> None:
@@ -158,6 +169,10 @@ class GraphNode(LifecycleNode):
     def peer_lost(self, topic: str, peer: str) -> None:
         """A publisher's process fell silent. A subclass may do more."""
         self.refuse(Refusal(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"), peer)
+
+    def namesake_found(self, refusal: Refusal) -> None:
+        """Another node with this one's name has been heard. A subclass may do more."""
+        self.refuse(refusal, "name")
 
     def now_ns(self) -> int:
         """ROS time, smooth between /clock messages."""
@@ -241,19 +256,39 @@ class GraphNode(LifecycleNode):
         if len(inspect.signature(callback).parameters) == 2:  # rclpy looks at the signature: keep the two apart
 
             def with_info(message: Any, info: Any) -> None:
-                if self.active:
+                if self.active and self.namesake is None:
                     callback(message, info)
 
             return with_info
 
         def gated(*arguments: Any) -> None:
-            if self.active:
+            if self.active and self.namesake is None:
                 callback(*arguments)
 
         return gated
 
+    def _on_name(self, message: String) -> None:
+        """What every living node of this name says twice a second, this one too.
+
+        Two nodes with one name answer the same services and publish the same topics. The list of nodes shows both as
+        well, but a killed predecessor for another 20 s.
+        """
+        if message.data == self._who:
+            return
+        self._namesake_s = time.monotonic()
+        sentence = f"{self.get_name()} runs twice: as {self._who}, and as {message.data}; end one of them"
+        self.namesake = Refusal(Reason.DUPLICATE_NODE, sentence)
+        self.namesake_found(self.namesake)
+
+    def _say_name(self) -> None:
+        self._presence.publish(String(data=self._who))
+        if self.namesake is not None and time.monotonic() - self._namesake_s > _NAMESAKE_S:
+            self.namesake = None
+            self.accept("name")
+
     def _beat(self) -> None:
         """Every half second of the steady clock: what the node says about itself, and whether ROS time passes."""
+        self._say_name()
         if self.active:
             if self.time.went_back != self._went_back:
                 self._went_back = self.time.went_back
@@ -274,6 +309,15 @@ class GraphNode(LifecycleNode):
             self.accept(peer)
         elif event.alive_count_change < 0:
             self.peer_lost(topic, peer)
+
+
+def here(name: str) -> str:
+    """A name as it is given to ROS, which puts a node's namespace before names that do not begin with a slash.
+
+    The graph's names are written and shown as they are without a namespace. With one they all move, the rig's too,
+    but /clock: a domain has one time.
+    """
+    return name if name == CLOCK else name.removeprefix("/")
 
 
 def run(node_type: Callable[[], GraphNode], niceness: int = 0) -> int:
@@ -306,6 +350,11 @@ def _end_with(node: GraphNode, show: Callable[[Any], Any], failure: Any) -> None
     """An exception that ends one of a node's threads ends its process: half a node is worse than none."""
     show(failure)
     node.finish(StopReason.FAILED)
+
+
+def _time_of_day() -> str:
+    """Precise enough to tell two processes apart that have one number on two computers."""
+    return datetime.now().strftime("%H:%M:%S.%f")
 
 
 def _listen_for_signals(node: GraphNode) -> socket.socket:

@@ -13,13 +13,14 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image, JointState, Joy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, Joy
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from xdistill_ros.arm.command import Command
 from xdistill_ros.arm.interfaces import JointTrajectoryMessage
 from xdistill_ros.arm.record import CommandedActions
+from xdistill_ros.perception import jpeg
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Camera, Reason, Refusal, Rig
 from xdistill_ros.rig.poses import pose_from_quaternion, quaternion_from_rotation
@@ -52,15 +53,23 @@ def image_message(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Im
     return message
 
 
+def depth_message(depth: NDArray[np.uint16], header: Header) -> Image:
+    """16UC1 Image of depth (H, W), millimetres, aligned to the image with this header."""
+    height, width = depth.shape
+    message = Image(header=header, height=height, width=width, encoding="16UC1", step=2 * width)
+    message.data = _bytes(np.ascontiguousarray(depth))
+    return message
+
+
 def info_message(camera: Camera, header: Header) -> CameraInfo:
-    """CameraInfo of a pinhole camera without distortion, for the image with this header."""
+    """CameraInfo of a camera, for the image with this header."""
     view = camera.intrinsics
     return CameraInfo(
         header=header,
         width=camera.width_px,
         height=camera.height_px,
         distortion_model="plumb_bob",
-        d=[0.0] * 5,
+        d=list(view.distortion),
         k=[view.fx_px, 0.0, view.cx_px, 0.0, view.fy_px, view.cy_px, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[view.fx_px, 0.0, view.cx_px, 0.0, 0.0, view.fy_px, view.cy_px, 0.0, 0.0, 0.0, 1.0, 0.0],
@@ -76,11 +85,7 @@ def pixels_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint8] 
         )
     height, width = wanted.height_px, wanted.width_px
     if (message.width, message.height) != (width, height):
-        return Refusal(
-            Reason.IMAGE_GEOMETRY,
-            f"{camera}: image is {message.width}x{message.height}, the rig's camera is {width}x{height}; "
-            "set the driver to that size",
-        )
+        return _other_size(camera, wanted, message.width, message.height)
     if message.step != 3 * width or len(message.data) != 3 * width * height:
         return Refusal(
             Reason.IMAGE_GEOMETRY,
@@ -88,6 +93,35 @@ def pixels_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint8] 
             f"{3 * width * height} in rows of {3 * width}",
         )
     return np.frombuffer(message.data, np.uint8).reshape(height, width, 3)
+
+
+def _other_size(camera: str, wanted: Camera, width: int, height: int) -> Refusal:
+    return Refusal(
+        Reason.IMAGE_GEOMETRY,
+        f"{camera}: image is {width}x{height}, the rig's camera is {wanted.width_px}x{wanted.height_px}; "
+        "set the driver to that size",
+    )
+
+
+def jpeg_message(message: Image, pixels: NDArray[np.uint8], quality: int) -> CompressedImage:
+    """The JPEG of an image whose pixels are (H, W, 3), with its header."""
+    compressed = CompressedImage(
+        header=message.header, format="rgb8; jpeg compressed bgr8"
+    )  # as image_transport has it
+    compressed.data = array.array("B", jpeg.encode(pixels, quality))
+    return compressed
+
+
+def pixels_of_jpeg(message: CompressedImage, camera: str, wanted: Camera) -> NDArray[np.uint8] | Refusal:
+    """The pixels (H, W, 3) of a camera's compressed image, or why it is not that camera's image."""
+    pixels = jpeg.decode(memoryview(message.data))
+    if pixels is None:
+        size = len(message.data)
+        return Refusal(Reason.IMAGE_ENCODING, f"{camera}: {size} bytes of format '{message.format}' are no whole JPEG")
+    height, width, _ = pixels.shape
+    return (
+        pixels if (width, height) == (wanted.width_px, wanted.height_px) else _other_size(camera, wanted, width, height)
+    )
 
 
 def depth_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint16] | Refusal:
@@ -126,7 +160,7 @@ def feature_of(message: Image, camera: str, frame_id: str) -> NDArray[np.float32
     return np.frombuffer(message.data, np.float32)
 
 
-def _bytes(values: NDArray[np.uint8] | NDArray[np.float32]) -> array.array[int]:
+def _bytes(values: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]) -> array.array[int]:
     """The buffer as the array.array that rosidl takes without looking at each element."""
     data = array.array("B")
     data.frombytes(values.data.cast("B"))
@@ -166,10 +200,10 @@ def chunk_of(message: JointTrajectory, channels: Sequence[str]) -> Chunk | Refus
 
 
 def state_message(state: ArmState, rig: Rig) -> JointState:
-    """JointState as a driver sends it: the arm's joints, then the gripper's opening width."""
+    """JointState as a driver sends it: the arm's joints, then the gripper's."""
     message = JointState(name=[*rig.arm.joint_names, rig.gripper.joint])
     message.header.stamp = to_stamp(state.stamp_ns)
-    message.position = [*state.positions.tolist(), state.gripper_width_m]
+    message.position = [*state.positions.tolist(), rig.gripper.joint_of(state.gripper_width_m)]
     message.velocity = [*state.velocities.tolist(), 0.0]
     return message
 
@@ -188,7 +222,7 @@ def state_of(message: JointState, rig: Rig) -> ArmState | Refusal:
     order = [names.index(name) for name in rig.arm.joint_names]
     positions = np.array([message.position[index] for index in order])
     velocities = np.array([message.velocity[index] for index in order]) if message.velocity else np.zeros(len(order))
-    width = message.position[names.index(rig.gripper.joint)]
+    width = rig.gripper.width_of(message.position[names.index(rig.gripper.joint)])
     if not (np.isfinite(positions).all() and np.isfinite(velocities).all() and math.isfinite(width)):
         return Refusal(Reason.JOINT_STATE_INVALID, f"not finite: {positions.tolist()}, {velocities.tolist()}, {width}")
     return ArmState(to_ns(message.header.stamp), positions, velocities, width)

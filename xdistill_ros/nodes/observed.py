@@ -18,7 +18,8 @@ class StageName:
     """A stage as it is shown, and where it is measured."""
 
     name: str
-    node: str
+    node: str | tuple[str, ...]
+    """What the name of the node begins with; of several (cameras), the slowest counts."""
     key: str
     what: str
     transport: bool = False
@@ -26,7 +27,7 @@ class StageName:
 
 
 STAGES = (
-    StageName("capture", "sim_node", "capture", "exposure -> frame published (world time)"),
+    StageName("capture", ("sim_node", "camera_"), "capture", "exposure -> frame published (world time)"),
     StageName("transport", "encoder_node", "transport", "frame published -> encoder's callback", True),
     StageName("preprocess", "encoder_node", "preprocess", "checks, resize, normalise", True),
     StageName("encode", "encoder_node", "encode", "network"),
@@ -45,12 +46,15 @@ class Observed:
 
     def __init__(self) -> None:
         self._values: dict[str, dict[str, str]] = {}
+        self.messages: dict[str, str] = {}
+        """What each node said last, in words."""
         self._stages: dict[str, dict[str, tuple[float, float, int]]] = {}
 
     def update(self, message: DiagnosticArray) -> None:
         """Takes one message on /diagnostics."""
         for status in message.status:
             self._values[status.name] = {pair.key: pair.value for pair in status.values}
+            self.messages[status.name] = status.message
             self._stages[status.name] = health.stages(status)
 
     @property
@@ -64,8 +68,12 @@ class Observed:
 
     def stages(self) -> dict[str, tuple[float, float, int]]:
         """Stage -> (median_ms, p99_ms, count), in the order of the loop; those not measured yet are left out."""
-        found = {stage.name: self._stages.get(stage.node, {}).get(stage.key) for stage in STAGES}
+        found = {stage.name: self._times(stage) for stage in STAGES}
         return {name: times for name, times in found.items() if times is not None}
+
+    def _times(self, stage: StageName) -> tuple[float, float, int] | None:
+        nodes = (stages for node, stages in self._stages.items() if node.startswith(stage.node))
+        return max((stages[stage.key] for stages in nodes if stage.key in stages), default=None)
 
     def graph_overhead_ms(self) -> float | None:
         """Sum of the medians of what the graph adds: frame published -> merged, without the networks."""

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -21,9 +22,10 @@ from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.chunk_checks import check_committed
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.manifest import BundleError
+from xdistill_ros.policy.observation import Observation
 from xdistill_ros.policy.sampler import Sampler, too_slow
 from xdistill_ros.policy.window import ObservationWindow
-from xdistill_ros.rig import Refusal
+from xdistill_ros.rig import Reason, Refusal, changes
 
 from . import messages
 from .lifecycle import GraphNode, SetupError, run
@@ -66,8 +68,12 @@ class SamplerNode(GraphNode):
             f"{measured.median_s * 1e3:.1f} ms a chunk, p99 {measured.p99_s * 1e3:.1f} ms"
         )
         self._facts = {"bundle": bundle.hash, "provider": self._sampler.provider}
+        for change in changes(bundle.manifest.rig, self.rig):
+            self.get_logger().warning(f"calibration: {change}")
+            self._facts[f"calibration.{change.field}"] = str(change)
         self._window = ObservationWindow(bundle.manifest, self.rig, Kinematics(self.rig).forward)
         self._committed: Chunk | None = None
+        self._clocks: Refusal | None = None
         self._newest = dict.fromkeys(self.rig.cameras, 0)
         self._due_ns = 0
         policy = self.rig.policy
@@ -91,6 +97,10 @@ class SamplerNode(GraphNode):
             JointTrajectory, "/arm/commanded", self._on_commanded, self.qos.newest_of_living(), lost="arm_bridge_node"
         )
         self.every(_WATCH_S, self._watch, steady=True)
+        if host := self.value("host"):
+            self._clocks = Refusal(Reason.CLOCK_OFFSET, f"the clock_node of {host} has not said yet how far others are")
+            verdict = self.qos.latched_of_living()
+            self.subscribe(DiagnosticStatus, f"/hosts/{host}/clock", self._on_clocks, verdict, lost="clock_node")
 
     def forget(self) -> None:
         """Stamps begin anew."""
@@ -138,9 +148,17 @@ class SamplerNode(GraphNode):
             self._committed = checked
             self.accept("/arm/commanded")
 
+    def _on_clocks(self, message: DiagnosticStatus) -> None:
+        """What this computer's clock_node thinks of all clocks."""
+        agree = message.level == DiagnosticStatus.OK
+        self._clocks = None if agree else Refusal(Reason.CLOCK_OFFSET, message.message)
+
+    def _observe(self) -> Observation | Refusal:
+        return self._clocks or self._window.at(self.now_ns())
+
     def _propose(self) -> None:
         began_s = time.monotonic()
-        observation = self._window.at(self.now_ns())
+        observation = self._observe()
         if isinstance(observation, Refusal):
             self.refuse(observation, "observation")
             return
@@ -158,7 +176,7 @@ class SamplerNode(GraphNode):
     def _watch(self) -> None:
         """What keeps an overdue chunk from being sampled, when no frame comes that would show it."""
         if self._due_ns and self.now_ns() - self._due_ns > self._interval_ns:
-            observation = self._window.at(self.now_ns())
+            observation = self._observe()
             if isinstance(observation, Refusal):
                 self.refuse(observation, "observation")
 

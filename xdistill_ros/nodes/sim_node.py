@@ -11,8 +11,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -42,6 +43,7 @@ class SimNode(GraphNode):
         Tunable("task", "move_cube", "what /sim/reset puts on the table"),
         Tunable("condition", "id", "`id`, or the name of a variant outside the training distribution"),
         Tunable("seed", 0, "start that /sim/reset draws", 0, 2**31 - 1),
+        Tunable("board", "", "where /sim/show_board puts the calibration board: table, hand, or away (empty)"),
         Tunable("demonstrates", False, "offer /sim/demonstrate: the scripted expert shows how", read_only=True),
         Tunable("time_limit_s", 0.0, "set by /sim/reset: the task's time limit, world seconds"),
     )
@@ -67,20 +69,29 @@ class SimNode(GraphNode):
             name: self.publisher(CameraInfo, f"/{name}/color/camera_info", self.qos.stream())
             for name in self.rig.cameras
         }
-        arm = self.rig.arm.interface
-        if arm.kind == "forward_position":
-            self.subscribe(Float64MultiArray, arm.topic, self._on_positions, self.qos.command())
-        else:
-            self.subscribe(JointTrajectory, arm.topic, self._on_trajectory, self.qos.command())
-        self.subscribe(Float64MultiArray, self.rig.gripper.topic, self._on_gripper, self.qos.command())
+        self._take_commands()
         self.serve(Trigger, "/sim/clear", self._on_clear)
         self.serve(Trigger, "/sim/reset", self._on_reset)
+        self.serve(Trigger, "/sim/show_board", self._on_show_board)
         if self.value("demonstrates"):
             self._targets = self.publisher(PoseStamped, "/teleop/target", self.qos.stream())
             self._joy = self.publisher(Joy, "/teleop/joy", self.qos.stream())
             self.serve(SetBool, "/sim/demonstrate", self._on_demonstrate)
         self._expert: Expert | None = None
         self._announce()
+
+    def _take_commands(self) -> None:
+        arm, gripper = self.rig.arm.interface, self.rig.gripper
+        if gripper.kind == "gripper_command":
+            raise SetupError("gripper.kind gripper_command: the simulated gripper takes topics; give it another kind")
+        kind, taken = {
+            "forward_position": (Float64MultiArray, lambda message: message.data),
+            "joint_trajectory": (JointTrajectory, _trajectory),
+            "pose": (PoseStamped, messages.pose_of),
+        }[arm.kind]
+        self.subscribe(kind, arm.topic, partial(self._on_command, taken), self.qos.command())
+        widths = Float64MultiArray if gripper.kind == "forward_position" else JointTrajectory
+        self.subscribe(widths, gripper.topic, self._on_gripper, self.qos.command())
 
     def activate(self) -> None:
         """Time begins to pass."""
@@ -158,20 +169,19 @@ class SimNode(GraphNode):
 
     # ---- the executor's thread
 
-    def _on_positions(self, message: Float64MultiArray) -> None:
+    def _on_command(self, taken: Callable[[Any], Any], message: Any) -> None:
         with self._lock:
-            taken = self._world.receive_joint_command(message.data)
-        self.health.count("commands" if taken else "commands_ignored")
+            accepted = self._world.receive_joint_command(taken(message))
+        self.health.count("commands" if accepted else "commands_rejected")
 
-    def _on_trajectory(self, message: JointTrajectory) -> None:
-        with self._lock:
-            taken = self._world.receive_joint_command(_trajectory(message))
-        self.health.count("commands" if taken else "commands_rejected")
-
-    def _on_gripper(self, message: Float64MultiArray) -> None:
-        if len(message.data) == 1:
+    def _on_gripper(self, message: Float64MultiArray | JointTrajectory) -> None:
+        if isinstance(message, JointTrajectory):
+            values = message.points[-1].positions if message.points else []
+        else:
+            values = message.data
+        if len(values) == 1:
             with self._lock:
-                self._world.receive_gripper(message.data[0])
+                self._world.receive_gripper(self.rig.gripper.width_of(values[0]))
 
     def _on_demonstrate(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         from xdistill_ros.sim.expert import Expert
@@ -187,6 +197,16 @@ class SimNode(GraphNode):
         with self._lock:
             self._world.clear()
         response.success = True
+        return response
+
+    def _on_show_board(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        from xdistill_ros.sim.boards import PLACES
+
+        where = self.value("board")
+        if where in PLACES:
+            with self._lock:
+                self._world.show_board(where)
+        response.success, response.message = where in PLACES, f"board: {where!r}, allowed are {PLACES}"
         return response
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -9,12 +9,17 @@ Owns the accepted chunks; leaves kinematics, limits and consent to `arm/`.
 - rtc: the newest chunk, which was sampled with the committed prefix held fixed (Black et al. 2025, arXiv 2506.07339).
 
 In ensemble and rtc a chunk gains its weight over `crossfade_s`, so that no boundary is a step.
+
+At a `speed` below 1 a chunk is played slower: its times are stretched about its observation, where the arm was when it
+was sampled and from where it has moved as slowly since; with rtc about its arrival, since what comes before that was
+executed already, slowly, and the chunk repeats it.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -88,9 +93,10 @@ class _Plan:
 class ChunkTimeline:
     """The chunks that were accepted, and the target due at any instant. Not thread-safe: its owner locks."""
 
-    def __init__(self, rig: Rig, merge: Merge | None = None) -> None:
-        """`merge` overrides the rig's strategy."""
+    def __init__(self, rig: Rig, merge: Merge | None = None, speed: float = 1.0) -> None:
+        """`merge` overrides the rig's strategy; `speed`, up to 1, is how fast chunks are played."""
         self._rig = rig
+        self._speed = speed
         self._merge = merge or rig.policy.merge
         self._fade_ns = round(rig.policy.crossfade_s * SECOND_NS)
         self._plans: deque[_Plan] = deque(maxlen=16)
@@ -112,7 +118,7 @@ class ChunkTimeline:
         refusal = check_chunk(self._rig, chunk, now_ns) or self._check_order(chunk)
         if refusal:
             return refusal
-        plan = _Plan(self._rig, chunk, now_ns)
+        plan = _Plan(self._rig, self._stretched(chunk, now_ns), now_ns)
         if commanded is not None:
             refusal = check_jump(self._rig, plan.nearest(now_ns), commanded)
             if refusal:
@@ -136,6 +142,15 @@ class ChunkTimeline:
         if self._merge == "rtc":
             return self._crossfade(covering[-2:], now_ns)
         return self._ensemble(covering, now_ns)
+
+    def _stretched(self, chunk: Chunk, now_ns: int) -> Chunk:
+        """`chunk` at the timeline's speed."""
+        if self._speed == 1.0:
+            return chunk
+        pivot_ns = now_ns if self._merge == "rtc" else chunk.observation_ns
+        after_ns = np.maximum(chunk.times_ns - pivot_ns, 0)
+        longer_ns = np.round(after_ns / self._speed).astype(np.int64) - after_ns
+        return replace(chunk, times_ns=chunk.times_ns + longer_ns)
 
     def _check_order(self, chunk: Chunk) -> Refusal | None:
         newest = self.newest

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from xdistill_ros.perception.preprocess import PreprocessSpec
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.base import Strict
-from xdistill_ros.rig.schema import Name
+from xdistill_ros.rig.fields import Name
 
 from .actions import ChannelRange, ProprioPart, proprio_channels
 from .ddim import Schedule

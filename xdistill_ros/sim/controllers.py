@@ -1,4 +1,4 @@
-"""Stand-ins for the two ros2_control controllers that arms are commanded through, with the traits that matter.
+"""Stand-ins for the controllers that arms are commanded through, with the traits that matter.
 
 They turn messages into joint set-points and know nothing of physics or ROS types.
 """
@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
+
+from xdistill_ros.arm import Kinematics
+from xdistill_ros.rig import Rig
+from xdistill_ros.rig.poses import invert
 
 Array = NDArray[np.float64]
 NO_STAMP_NS = 0  # a trajectory stamped zero begins when it arrives
@@ -36,6 +41,35 @@ class Trajectory:
     points: Sequence[TrajectoryPoint]
 
 
+Message = Sequence[float] | Trajectory | Array
+"""A Float64MultiArray's data, a JointTrajectory, or the (4, 4) matrix of a PoseStamped."""
+
+
+class Controller(Protocol):
+    """What the world asks of each."""
+
+    def reset(self, positions: Array) -> None:
+        """Desires the arm's present positions (J,) rad."""
+
+    def receive(self, message: Message, now_ns: int) -> bool:
+        """A message on its topic; False if it was ignored or rejected."""
+
+    def desired(self, now_ns: int) -> Array:
+        """(J,) rad."""
+
+
+def controller_of(rig: Rig) -> Controller:
+    """The one that the rig's command interface talks to, at home."""
+    names, home = rig.arm.joint_names, np.array(rig.arm.home_rad)
+    match rig.arm.interface.kind:
+        case "forward_position":
+            return ForwardPositionController(names, home)
+        case "joint_trajectory":
+            return JointTrajectoryController(names, home)
+        case "pose":
+            return CartesianController(rig)
+
+
 class ForwardPositionController:
     """forward_command_controller on the position interface.
 
@@ -52,12 +86,12 @@ class ForwardPositionController:
         """Takes the arm's present positions (J,) rad as the command."""
         self._command = np.array(positions, dtype=np.float64)
 
-    def receive(self, values: Sequence[float]) -> bool:
+    def receive(self, message: Message, now_ns: int = 0) -> bool:  # noqa: ARG002
         """A Float64MultiArray's data, rad; False if it was ignored for its length."""
-        if len(values) != self._joints:
+        if isinstance(message, Trajectory) or len(message) != self._joints:
             self.ignored += 1
             return False
-        self._command = np.array(values, dtype=np.float64)
+        self._command = np.array(message, dtype=np.float64)
         return True
 
     def desired(self, now_ns: int) -> Array:  # noqa: ARG002 - the same at all times, which is the point
@@ -83,9 +117,11 @@ class JointTrajectoryController:
         self._begin_ns = self._end_ns = 0
         self._rest = np.array(positions, dtype=np.float64)
 
-    def receive(self, trajectory: Trajectory, now_ns: int) -> bool:
+    def receive(self, message: Message, now_ns: int) -> bool:
         """Takes a trajectory over; False if it was rejected (the reason is appended to `rejected`)."""
-        reason = self._objection(trajectory, now_ns)
+        if not isinstance(message, Trajectory):
+            return False
+        trajectory, reason = message, self._objection(message, now_ns)
         if reason:
             self.rejected.append(reason)
             return False
@@ -134,3 +170,37 @@ class JointTrajectoryController:
         if start_ns + round(times[-1] * 1e9) <= now_ns:
             return "the trajectory ends in the past"
         return ""
+
+
+class CartesianController:
+    """A Cartesian controller as CRISP's or cartesian_controllers': follows the pose of `tcp_frame`, holds the last.
+
+    It steps in time like a servo loop, so that a pose that leaps is approached at the joints' speed.
+    """
+
+    def __init__(self, rig: Rig) -> None:
+        self._kinematics = Kinematics(rig)
+        self._to_tcp = invert(self._kinematics.to_frame)
+        self.reset(np.array(rig.arm.home_rad))
+
+    def reset(self, positions: Array) -> None:
+        """Desires the arm's present positions (J,) rad."""
+        self._positions = np.array(positions)
+        self._target: Array | None = None
+        self._stepped_ns: int | None = None
+
+    def receive(self, message: Message, now_ns: int) -> bool:  # noqa: ARG002
+        """A pose (4, 4) of `tcp_frame` in the base frame; False for anything else."""
+        if isinstance(message, Trajectory) or np.shape(message) != (4, 4):
+            return False
+        self._target = np.asarray(message) @ self._to_tcp
+        return True
+
+    def desired(self, now_ns: int) -> Array:
+        """(J,) rad."""
+        elapsed_s = 0.0 if self._stepped_ns is None else (now_ns - self._stepped_ns) * 1e-9
+        self._stepped_ns = now_ns
+        if self._target is not None and elapsed_s > 0.0:
+            velocity = self._kinematics.velocity_towards(self._target, self._positions, elapsed_s)
+            self._positions = self._positions + velocity * elapsed_s
+        return self._positions.copy()

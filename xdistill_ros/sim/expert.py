@@ -22,6 +22,7 @@ REACTION_NS = 200_000_000  # an object that is moved is followed this much later
 FOLLOW_RAD_S = 8.0  # by a critically damped motion of this frequency
 NOTICED_M = 0.006  # while the hand has not followed up to here, it does not reach on
 PATIENCE = 0.6  # share of the way to the object up to which it reaches on nevertheless, and to which it draws back
+EASE_S, SLOW_S = 0.1, 0.25  # a hand turns round smoothly: how fast its pace changes, and how long before it slows down
 # A reach sets out imprecisely and is corrected on the way, at a share of it (Meyer et al. 1988, Psychol. Rev. 95:340).
 MISJUDGED = np.array([0.022, 0.022, 0.0, 0.08])  # spread of the first aim's error: x, y, z in metres, yaw in radians
 CORRECTED = (0.25, 0.7)
@@ -29,9 +30,12 @@ CORRECTED = (0.25, 0.7)
 
 @dataclass(frozen=True)
 class _Mind:
-    """Where the demonstration stands: time on the path, believed anchor (x, y, z, yaw) and how fast that changes."""
+    """Where the demonstration stands: time on the path and how fast it goes (1: as planned; negative: drawing back),
+    believed anchor (x, y, z, yaw) and how fast that changes.
+    """
 
     clock_s: float
+    pace: float
     anchor: Array
     rate: Array
 
@@ -52,7 +56,7 @@ class Expert:
         self._speed = float(rng.uniform(*SPEEDS))
         self._error = MISJUDGED * rng.standard_normal(4).clip(-2, 2)
         self._corrected_s = float(rng.uniform(*CORRECTED)) * min(self._path.commit_s, self._path.duration_s)
-        self._mind = _Mind(-float(rng.uniform(0.0, 0.15)), self._look() + self._error, np.zeros(4))
+        self._mind = _Mind(-float(rng.uniform(0.0, 0.15)), 1.0, self._look() + self._error, np.zeros(4))
         self._seen: deque[tuple[int, Array]] = deque()
         self._last_ns = world.time_ns
 
@@ -92,14 +96,18 @@ class Expert:
         """The same mind `elapsed_s` later, the object being where it was seen last. What is held is not chased."""
         reached_for = self._path.commit_s
         if mind.clock_s >= reached_for:
-            return replace(mind, clock_s=mind.clock_s + elapsed_s * self._speed)
+            return self._paced(mind, elapsed_s, 1.0)
         # x'' = w^2 (seen - x) - 2 w x', solved exactly over the step
         seen, decay = self._seen[0][1], np.exp(-FOLLOW_RAD_S * elapsed_s)
         gap = mind.anchor - seen
         slope = mind.rate + FOLLOW_RAD_S * gap
         anchor = seen + (gap + slope * elapsed_s) * decay
         rate = (mind.rate - FOLLOW_RAD_S * slope * elapsed_s) * decay
-        clock_s, late_s = mind.clock_s + elapsed_s * self._speed, PATIENCE * reached_for
-        if np.linalg.norm(gap[:3]) > NOTICED_M and mind.clock_s > late_s:
-            clock_s = max(mind.clock_s - elapsed_s * self._speed, late_s)
-        return _Mind(clock_s, anchor, rate)
+        left_s = PATIENCE * reached_for - mind.clock_s
+        follows = np.linalg.norm(gap[:3]) <= NOTICED_M
+        pace = 1.0 if follows else float(np.clip(left_s / SLOW_S, -1.0, 1.0))
+        return self._paced(replace(mind, anchor=anchor, rate=rate), elapsed_s, pace)
+
+    def _paced(self, mind: _Mind, elapsed_s: float, wished: float) -> _Mind:
+        pace = wished + (mind.pace - wished) * float(np.exp(-elapsed_s / EASE_S))
+        return replace(mind, clock_s=mind.clock_s + elapsed_s * self._speed * pace, pace=pace)

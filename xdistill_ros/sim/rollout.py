@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from xdistill_ros.arm import Controller, interface_for
-from xdistill_ros.arm.interfaces import JointTrajectoryMessage
+from xdistill_ros.arm import Controller, interface_for, interfaces
+from xdistill_ros.arm.interfaces import JointTrajectoryMessage, PoseMessage
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Reason, Refusal
 
-from .controllers import NO_STAMP_NS, Trajectory, TrajectoryPoint
+from .controllers import NO_STAMP_NS, Message, Trajectory, TrajectoryPoint
 from .latency import DelayQueue
 from .pilots import Pilot
 from .world import World
@@ -102,8 +102,10 @@ class Run:
             self.world.receive_gripper(result.gripper_width_m)
 
 
-def _as_received(message: list[float] | JointTrajectoryMessage) -> list[float] | Trajectory:
+def _as_received(message: interfaces.Message) -> Message:
     """What the arm sent, as the stand-in controllers take it."""
+    if isinstance(message, PoseMessage):
+        return message.pose
     if not isinstance(message, JointTrajectoryMessage):
         return message
     points = [TrajectoryPoint(one.positions, one.velocities, one.time_from_start_s) for one in message.points]

@@ -13,7 +13,7 @@ import numpy as np
 from xdistill_ros.rig import Camera, Rig
 from xdistill_ros.rig.poses import quaternion_from_rotation, rotation_from_quaternion
 
-from . import textures
+from . import boards, textures
 from .arm_model import WORLD_CONTACT, add_arm
 from .frames import OPTICAL_TO_MUJOCO, upright
 from .looks import LIGHTS, TABLE, table_material
@@ -39,6 +39,7 @@ def build(rig: Rig, task: Task) -> mujoco.MjModel:
     for material, colour in task.paint.items():
         spec.add_material(name=material, rgba=[*colour, 1.0], specular=0.15, shininess=0.3)
     add_arm(spec, rig.arm, rig.gripper)
+    boards.add_boards(spec, rig.arm.base_frame, rig.arm.tcp_frame)
     for name, camera in rig.cameras.items():
         _add_camera(spec, name, camera)
     task.build(spec)

@@ -6,7 +6,6 @@ not know who commands it. Time is ROS time in integer nanoseconds and never goes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Self
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 from xdistill_ros.rig import Rig
 from xdistill_ros.timeline.state import ArmState
 
-from . import conditions, looks, scene
+from . import boards, conditions, looks, scene
 from .arm_model import SERVO_LAG_S
-from .controllers import ForwardPositionController, JointTrajectoryController, Trajectory
+from .controllers import Message, controller_of
 from .latency import DelayQueue
 from .motion import minimum_jerk
 from .render import Painter, Pixels
@@ -77,10 +76,7 @@ class World:
         self.table = Table(rig, scene.build(rig, self.task))
         self._view = mujoco.MjData(self.table.model)  # past scenes are drawn from this one
         self._painter: Painter | None = None
-        home = np.array(rig.arm.home_rad)
-        forward = rig.arm.interface.kind == "forward_position"
-        kind = ForwardPositionController if forward else JointTrajectoryController
-        self.controller: ForwardPositionController | JointTrajectoryController = kind(rig.arm.joint_names, home)
+        self.controller = controller_of(rig)
         self._setpoints: DelayQueue[Array] = DelayQueue()
         self._widths: DelayQueue[float] = DelayQueue()
         self._frames: dict[str, DelayQueue[Frame]] = {name: DelayQueue() for name in rig.cameras}
@@ -121,6 +117,10 @@ class World:
         """
         self.table.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
 
+    def show_board(self, where: boards.Place) -> None:
+        """Puts the calibration board on the table or into the hand, or away."""
+        boards.show(self.table.model, where)
+
     def _set_scene(self) -> None:
         table, home = self.table, np.array(self.rig.arm.home_rad)
         table.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
@@ -138,11 +138,9 @@ class World:
 
     # In: commands.
 
-    def receive_joint_command(self, message: Sequence[float] | Trajectory) -> bool:
+    def receive_joint_command(self, message: Message) -> bool:
         """A message on the rig's command topic, by its kind; False if the controller ignored or rejected it."""
-        if isinstance(self.controller, ForwardPositionController):
-            return not isinstance(message, Trajectory) and self.controller.receive(message)
-        return isinstance(message, Trajectory) and self.controller.receive(message, self.time_ns)
+        return self.controller.receive(message, self.time_ns)
 
     def receive_gripper(self, width_m: float) -> None:
         """The wished opening in metres, clamped to what the gripper can do; NaN is ignored."""

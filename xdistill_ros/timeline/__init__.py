@@ -1,7 +1,8 @@
 """Time: stamped buffers, alignment to a grid, interpolation. Imports nothing of ours but `rig`."""
 
 from .buffer import StampedBuffer
+from .clock_offset import ClockOffset
 from .grid import Grid, Row
 from .state import ArmState
 
-__all__ = ["ArmState", "Grid", "Row", "StampedBuffer"]
+__all__ = ["ArmState", "ClockOffset", "Grid", "Row", "StampedBuffer"]

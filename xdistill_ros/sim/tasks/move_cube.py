@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arm_model import NO_CONTACT, WORLD_CONTACT
+from ..arm_model import WORLD_CONTACT
+from ..arm_shapes import NO_CONTACT
 from ..frames import upright, yaw_of
 from ..looks import RGB
 from ..motion import Waypoint
