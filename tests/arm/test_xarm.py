@@ -113,6 +113,35 @@ def test_the_grippers_pulses_are_widths(box: Path) -> None:
     assert json.loads((box / "gripper").read_text()) == 200
 
 
+def test_while_a_hand_moves_the_arm_commands_are_refused_and_nothing_is_to_be_sent() -> None:
+    servo = Servo(RIG, HOME)
+    servo.command(HOME.tolist(), 0.0)
+    servo.free = True
+    refusal = servo.command(HOME.tolist(), DT_S)
+    assert refusal is not None
+    assert refusal.reason is Reason.FREE_DRIVE
+    servo.step(10 * WATCHDOG_S)
+    assert not servo.commanded
+    assert not servo.braking
+
+
+def test_an_arm_that_follows_commands_does_not_rest() -> None:
+    servo = Servo(RIG, HOME)
+    assert servo.rests
+    servo.command((HOME + 0.01).tolist(), 0.0)
+    servo.step(0.0)
+    assert not servo.rests
+
+
+def test_an_arm_that_a_hand_may_move_takes_no_set_points_until_it_is_held(box: Path) -> None:
+    arm = XArm(RIG, connect)
+    arm.free()
+    assert (box / "mode").read_text() == "2", "the SDK's joint teaching mode"
+    assert arm.send(HOME) is not None
+    arm.hold()
+    assert arm.send(HOME) is None
+
+
 def test_an_arm_whose_emergency_stop_is_pressed_does_not_get_ready(box: Path) -> None:
     (box / "stop").touch()
     with pytest.raises(DriverError, match="is its emergency stop released"):

@@ -142,6 +142,20 @@ def test_the_shared_memory_segment_holds_the_images_in_flight() -> None:
     assert size > 8 * sum(images)
 
 
+def test_jpegs_leave_in_datagrams_of_one_ethernet_frame_and_all_else_is_as_for_the_others() -> None:
+    usual, jpegs = (
+        ElementTree.parse(resources.config(name)).getroot()[0] for name in ("fastdds.xml", "fastdds_jpeg.xml")
+    )
+    participant = jpegs.find("{*}participant/{*}rtps")
+    policy = participant.find("{*}propertiesPolicy")
+    assert policy.findtext(".//{*}name") == "fastdds.max_message_size"
+    assert int(policy.findtext(".//{*}value")) <= 1500 - 28, "an Ethernet frame less the headers of IP and UDP"
+    participant.remove(policy)
+    for tag in ("transport_descriptors", "participant/{*}rtps"):
+        texts = [[element.text.strip() for element in tree.find("{*}" + tag).iter()] for tree in (usual, jpegs)]
+        assert texts[0] == texts[1]
+
+
 @pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: path.name)
 def test_no_way_of_starting_keeps_a_list_of_nodes(path: Path) -> None:
     names = {process.name for process in graphs.build("demo", RIG, OPTIONS).processes}

@@ -206,7 +206,10 @@ def test_without_a_graph_the_command_says_so(tmp_path: Path) -> None:
     assert "is the graph up, on this ROS domain?" in said
 
 
-def test_a_cameras_latency_is_read_from_the_time_that_it_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("namespace", ["", "cell"])
+def test_a_cameras_latency_is_read_from_the_time_that_it_films(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespace: str
+) -> None:
     path = write_rig(tmp_path)
     rig = rigs.load(path)
     late_s, stamped_late_s = 0.12, 0.03
@@ -215,7 +218,7 @@ def test_a_cameras_latency_is_read_from_the_time_that_it_films(tmp_path: Path, m
             monkeypatch.setenv(key, value)
         probe = Probe(rig)
         try:
-            images = probe.node.create_publisher(Image, "/front/color/image_raw", probe.qos.stream())
+            images = probe.node.create_publisher(Image, f"{namespace}/front/color/image_raw", probe.qos.stream())
             clock = probe.node.create_publisher(Clock, "/clock", probe.qos.command())
 
             def expose() -> None:
@@ -228,7 +231,8 @@ def test_a_cameras_latency_is_read_from_the_time_that_it_films(tmp_path: Path, m
                 probe.node.create_timer(0.01, lambda: clock.publish(Clock(clock=messages.to_stamp(time.time_ns())))),
                 probe.node.create_timer(0.05, expose),
             ]
-            status, said = Command("latency", "front", rig=path, out=tmp_path, domain=domain).end()
+            words = ("latency", "front", "--namespace", namespace)
+            status, said = Command(*words, rig=path, out=tmp_path, domain=domain).end()
             for timer in timers:
                 probe.node.destroy_timer(timer)
         finally:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool
 
 from tests.support import fake_sdk
-from tests.support.graph import Stack, own_domain, stack_of
+from tests.support.graph import Probe, Stack, own_domain, stack_of
 from tests.support.real_arm import Swaying, write_real_rig
 from xdistill_ros import graph as graphs
 from xdistill_ros import resources
@@ -78,6 +81,35 @@ def test_an_emergency_stop_holds_the_arm_until_it_is_recovered_and_engaged(drive
     (box / "stop").unlink()
     assert probe.trigger("/xarm/recover").success
     assert joints(box) == pytest.approx(stopped, abs=0.06), "what it was told before is not done afterwards"
+
+
+def test_a_hand_moves_the_arm_and_it_stays_where_it_was_left(driven: Stack, box: Path) -> None:
+    probe = driven.probe
+    heard: list[JointState] = []
+    probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
+    Swaying(probe)
+    probe.engage_at_rest()
+    probe.wait_moving()
+    refused = free_drive(probe, True)
+    assert not refused.success
+    assert "the arm moves" in refused.message
+    probe.engage(False)
+    probe.ask(partial(free_drive, probe, True))
+    left = [angle + 0.2 for angle in joints(box)]
+    (box / "joints").write_text(json.dumps(left))
+    probe.wait(lambda: list(heard[-1].position[:6]) == pytest.approx(left), "where the hand led it")
+    probe.wait_reason("xarm_node", "free_drive")
+    assert free_drive(probe, False).success
+    count = len(heard)
+    probe.wait(lambda: len(heard) > count + 30, "states go on")
+    assert joints(box) == pytest.approx(left), "what the bridge had held before is not gone back to"
+    probe.trigger("/arm/reset")
+    probe.engage_at_rest()
+    assert joints(box) == pytest.approx(left, abs=0.06), "engaging begins where the arm is"
+
+
+def free_drive(probe: Probe, on: bool) -> Any:
+    return probe.call(SetBool, "/xarm/free_drive", SetBool.Request(data=on))
 
 
 @pytest.mark.usefixtures("box")

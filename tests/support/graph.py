@@ -253,14 +253,18 @@ class Probe:
         return self.call(SetBool, "/arm/engage", SetBool.Request(data=on))
 
     def engage_at_rest(self) -> None:
-        """Calls /arm/engage again after each diagnostics until it is granted: the arm must have come to rest."""
+        """Calls /arm/engage until it is granted: the arm must have come to rest."""
+        self.ask(self.engage)
+
+    def ask(self, call: Callable[[], Any]) -> None:
+        """Makes a call again after each diagnostics until it is granted."""
         for _ in range(60):
-            answer = self.engage()
+            answer = call()
             if answer.success:
                 return
             seen = self.reports
             self.wait(lambda seen=seen: self.reports > seen, "diagnostics")
-        raise AssertionError(f"/arm/engage is not granted: {answer.message}")
+        raise AssertionError(f"it is not granted: {answer.message}")
 
     def trigger(self, service: str) -> Any:
         """Calls a Trigger."""

@@ -21,13 +21,16 @@ Array = NDArray[np.float64]
 
 # The SDK's API codes: 2 says that a warning stands, and the command was taken nevertheless.
 _TAKEN = (0, 2)
-_SERVO_MODE, _READY, _STOPPED = 1, 0, (4, 5)
+_SERVO_MODE, _TEACHING_MODE = 1, 2
+_READY, _STOPPED = 0, (4, 5)
 # The maker's gripper: position -10 (shut) to 850 (open), in tenths of a millimetre of opening; pulses a second.
 _PULSES_PER_M, _GRIPPER_SPEED = 10_000.0, 3000
 # A command after a stop must be this near to where the arm is, rad: the bridge has been engaged anew since.
 _NEAR_RAD = 0.05
 # Set-points go at most so many times as fast as the joints may: a message that came late is made up for, a leap is not.
 _HURRY = 2.0
+# Slower than this, rad/s, an arm is let go into a hand's.
+_REST_RAD_S = 0.01
 _REMEDY = "look at it, mend the cause, then call /xarm/recover, /arm/reset and /arm/engage"
 
 
@@ -48,6 +51,8 @@ class Servo:
     def __init__(self, rig: Rig, positions: Array) -> None:
         """Begins at rest at the measured `positions` (J,)."""
         self._names = rig.arm.joint_names
+        self.free = False
+        """Whether a hand moves the arm: nothing is sent to it."""
         self._dt_s = 1.0 / rig.arm.interface.rate_hz
         self._step = rig.arm.safety.command_step_rad
         self._watchdog_s = rig.arm.safety.watchdog_s
@@ -67,11 +72,18 @@ class Servo:
 
     @property
     def commanded(self) -> bool:
-        """Whether a command has come since `seed`: before, nothing is sent to the arm."""
-        return self._wish is not None
+        """Whether a command has come since `seed`, and no hand moves the arm: else nothing is sent to it."""
+        return self._wish is not None and not self.free
+
+    @property
+    def rests(self) -> bool:
+        """Whether the last set-point was that of an arm at rest."""
+        return bool((np.abs(self._velocities) < _REST_RAD_S).all())
 
     def command(self, values: Sequence[float], steady_s: float) -> Refusal | None:
         """Takes a set-point (J,) rad that came at `steady_s`, or says why not, which changes nothing."""
+        if self.free:
+            return Refusal(Reason.FREE_DRIVE, "a hand moves the arm: call /xarm/free_drive with false first")
         wish = np.asarray(values, dtype=np.float64)
         if wish.shape != self._positions.shape:
             sentence = f"a command of {wish.size} values, the arm has {len(self._names)} joints"
@@ -90,7 +102,7 @@ class Servo:
     def step(self, steady_s: float) -> Array:
         """The set-point (J,) of this period."""
         follows = self._follows(steady_s)
-        self.braking = self._wish is not None and not follows
+        self.braking = self.commanded and not follows
         if self._wish is not None and follows:
             change = np.clip(self._wish - self._positions, -self._furthest, self._furthest)
             self._velocities = change / self._dt_s
@@ -123,7 +135,17 @@ class XArm:
         self._api.clean_error()
         self._api.clean_warn()
         self._must("motion_enable", True)
+        self.hold()
+
+    def hold(self) -> None:
+        """The arm stands where it is and takes set-points. Raises DriverError."""
         self._must("set_mode", _SERVO_MODE)
+        self._must("set_state", _READY)
+
+    def free(self) -> None:
+        """The arm can be moved by hand: the SDK's joint teaching mode, which holds up the payload that the box was
+        told of. Raises DriverError."""
+        self._must("set_mode", _TEACHING_MODE)
         self._must("set_state", _READY)
 
     def read(self) -> Measured:

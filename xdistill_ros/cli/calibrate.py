@@ -32,6 +32,7 @@ Out = Annotated[
     Path | None, typer.Option(help="Folder of results. Default: the rig's `calibration`.", show_default=False)
 ]
 Domain = Annotated[int | None, typer.Option(min=0, max=101, help="ROS domain id instead of the rig's.")]
+Namespace = Annotated[str, typer.Option(help="Before every name of the graph but /clock.")]
 CameraName = Annotated[str, typer.Argument(help="The camera's name in the rig.", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before the arm moves.")]
 
@@ -47,6 +48,8 @@ class _Set:
     path: Path
     rig: Rig
     folder: Path
+    domain: int | None
+    namespace: str
 
     def camera(self, name: str) -> Camera:
         from xdistill_ros.calibrate import CalibrateError
@@ -74,17 +77,17 @@ def _worded() -> Iterator[None]:
 
 
 @contextmanager
-def _graph(made: _Set, domain: int | None, cameras: Sequence[str] = ()) -> Iterator[Listener]:
+def _graph(made: _Set, cameras: Sequence[str] = ()) -> Iterator[Listener]:
     from xdistill_ros.graph import environment
 
-    os.environ.update(environment(made.rig, domain))  # before rclpy reads it
+    os.environ.update(environment(made.rig, made.domain))  # before rclpy reads it
     from xdistill_ros.nodes.calibration import GraphError, listening
 
-    with sentences("ros", GraphError), listening(made.rig, cameras) as listener:
+    with sentences("ros", GraphError), listening(made.rig, cameras, made.namespace) as listener:
         yield listener
 
 
-def _set(rig: Path | None, out: Path | None, *builds_on: Kind) -> _Set:
+def _set(rig: Path | None, out: Path | None, domain: int | None, namespace: str, *builds_on: Kind) -> _Set:
     """Raises RigError, CalibrationError, CalibrateError."""
     from xdistill_ros import resources
     from xdistill_ros.calibrate import CalibrateError
@@ -98,7 +101,7 @@ def _set(rig: Path | None, out: Path | None, *builds_on: Kind) -> _Set:
         )
     folder = out or path.parent / (loaded.calibration or "")
     measured = [one for one in calibration.read(folder) if one.kind in builds_on]
-    return _Set(path, calibration.apply(loaded, measured), folder)
+    return _Set(path, calibration.apply(loaded, measured), folder, domain, namespace)
 
 
 @app.command()
@@ -124,16 +127,18 @@ def board(
 
 
 @app.command()
-def intrinsics(camera: CameraName, rig: RigPath = None, out: Out = None, domain: Domain = None) -> None:
+def intrinsics(
+    camera: CameraName, rig: RigPath = None, out: Out = None, domain: Domain = None, namespace: Namespace = "",
+) -> None:  # fmt: skip
     """Measure a camera's lens: show it the board, everywhere in its picture and tilted. The camera must be running."""
     with _worded():
         from xdistill_ros.calibrate import results
         from xdistill_ros.calibrate.intrinsics import solve
 
-        made = _set(rig, out)
+        made = _set(rig, out, domain, namespace)
         lens = made.camera(camera)
         size = lens.width_px, lens.height_px
-        guide = _views(made, camera, domain, None)
+        guide = _views(made, camera, None)
         found = solve(guide.views, size)
         one = found.intrinsics
         typer.echo(
@@ -145,7 +150,9 @@ def intrinsics(camera: CameraName, rig: RigPath = None, out: Out = None, domain:
 
 
 @app.command("hand-eye")
-def hand_eye(camera: CameraName, rig: RigPath = None, out: Out = None, domain: Domain = None) -> None:
+def hand_eye(
+    camera: CameraName, rig: RigPath = None, out: Out = None, domain: Domain = None, namespace: Namespace = "",
+) -> None:  # fmt: skip
     """Measure where a camera stands: move the arm by hand or teleoperation; views are taken where it rests.
 
     A camera on the arm: the board lies still on the table. A fixed camera: the gripper holds the board.
@@ -153,8 +160,8 @@ def hand_eye(camera: CameraName, rig: RigPath = None, out: Out = None, domain: D
     with _worded():
         from xdistill_ros.calibrate import results
 
-        made = _set(rig, out, "intrinsics")
-        guide, found, late = _place(made, camera, domain, _HAND_EYE_VIEWS)
+        made = _set(rig, out, domain, namespace, "intrinsics")
+        guide, found, late = _place(made, camera, _HAND_EYE_VIEWS)
         _print_methods(found)
         typer.echo(
             f"{len(guide.samples)} views, {len(found.rejected)} left out; by method {found.method}, "
@@ -168,23 +175,23 @@ def hand_eye(camera: CameraName, rig: RigPath = None, out: Out = None, domain: D
 @app.command()
 def latency(
     subject: Annotated[str, typer.Argument(help="A camera's name, or arm.", show_default=False)],
-    rig: RigPath = None, out: Out = None, yes: Yes = False, domain: Domain = None,
+    rig: RigPath = None, out: Out = None, yes: Yes = False, domain: Domain = None, namespace: Namespace = "",
 ) -> None:  # fmt: skip
     """Measure how late a camera's pictures are, by a code on this screen; or the arm's lag, by a sine."""
     with _worded():
         from xdistill_ros.calibrate import results
         from xdistill_ros.rig.calibration import ARM
 
-        made = _set(rig, out)
+        made = _set(rig, out, domain, namespace)
         if subject == ARM:
-            lag = _swing(made, domain, yes)
+            lag = _swing(made, yes)
             made.save(results.of_arm("latency", made.rig, lag))
             return
         from xdistill_ros.calibrate.latency import camera_latency
         from xdistill_ros.cli.live import REDRAW_S
 
         camera = made.camera(subject)
-        found = camera_latency(list(_readings(made, subject, domain)), REDRAW_S)
+        found = camera_latency(list(_readings(made, subject)), REDRAW_S)
         typer.echo(
             f"{subject}: {1e3 * found.latency_s:.0f} ms from exposure to arrival, nine in ten within "
             f"{1e3 * found.spread_s:.0f} ms; stamps are {1e3 * found.stamp_late_s:.0f} ms late. "
@@ -196,28 +203,28 @@ def latency(
 @app.command()
 def check(
     subjects: Annotated[list[str] | None, typer.Argument(help="Cameras, or arm. Default: all cameras.")] = None,
-    rig: RigPath = None, out: Out = None, yes: Yes = False, domain: Domain = None,
+    rig: RigPath = None, out: Out = None, yes: Yes = False, domain: Domain = None, namespace: Namespace = "",
 ) -> None:  # fmt: skip
     """Look whether cameras still stand where they were measured, and the arm lags as it did. Ends 1 where not."""
     with _worded():
         from xdistill_ros.rig.calibration import ARM
 
-        made = _set(rig, out, "intrinsics", "hand_eye", "latency")
+        made = _set(rig, out, domain, namespace, "intrinsics", "hand_eye", "latency")
         good = [
-            _check_arm(made, domain, yes) if one == ARM else _check_camera(made, one, domain)
+            _check_arm(made, yes) if one == ARM else _check_camera(made, one)
             for one in subjects or list(made.rig.cameras)
         ]
     raise typer.Exit(0 if all(good) else 1)
 
 
-def _check_camera(made: _Set, name: str, domain: int | None) -> bool:
+def _check_camera(made: _Set, name: str) -> bool:
     from xdistill_ros.calibrate import check as checking
     from xdistill_ros.calibrate import results
     from xdistill_ros.rig.compare import LATENCY_S
     from xdistill_ros.rig.poses import pose_from_quaternion
 
     camera = made.camera(name)
-    _, found, late = _place(made, name, domain, checking.VIEWS)
+    _, found, late = _place(made, name, checking.VIEWS)
     stored = camera.optical_pose
     verdict = checking.judge(pose_from_quaternion(stored.position_m, stored.quaternion_wxyz), found)
     typer.echo(
@@ -233,11 +240,11 @@ def _check_camera(made: _Set, name: str, domain: int | None) -> bool:
     return same and not verdict.moved
 
 
-def _check_arm(made: _Set, domain: int | None, yes: bool) -> bool:
+def _check_arm(made: _Set, yes: bool) -> bool:
     from xdistill_ros.calibrate import results
     from xdistill_ros.rig.compare import LATENCY_S
 
-    found, was_s = _swing(made, domain, yes), made.rig.arm.lag_s
+    found, was_s = _swing(made, yes), made.rig.arm.lag_s
     same = abs(found.lag_s - was_s) <= LATENCY_S
     typer.echo(f"arm: {'as it was' if same else 'CHANGED'}, the rig has {1e3 * was_s:.0f} ms")
     made.save(results.of_arm("check", made.rig, found))
@@ -253,7 +260,7 @@ def _lateness(name: str, late: CameraLatency | None) -> str:
     )
 
 
-def _place(made: _Set, name: str, domain: int | None, views: int) -> tuple[Guide, HandEye, CameraLatency | None]:
+def _place(made: _Set, name: str, views: int) -> tuple[Guide, HandEye, CameraLatency | None]:
     """A guided hand-eye measurement, and how late the pictures of it were."""
     from xdistill_ros.arm.kinematics import Kinematics
     from xdistill_ros.calibrate import hand_eye as solving
@@ -265,7 +272,7 @@ def _place(made: _Set, name: str, domain: int | None, views: int) -> tuple[Guide
     frame, kinematics = camera.parent_frame if wrist else arm.tcp_frame, Kinematics(made.rig)
     typer.echo("the board lies still on the table" if wrist else "the gripper holds the board, which must not slip")
     moving = Moving(lambda joints: kinematics.frame_pose(frame, joints), wrist)
-    guide = _views(made, name, domain, moving, views)
+    guide = _views(made, name, moving, views)
     lens, board = camera.intrinsics, _board(made)
     found = solving.solve(guide.samples, lens, board)
     return guide, found, track.camera_latency(guide.seen, guide.states, moving.chain, found, lens, board)
@@ -275,7 +282,7 @@ def _on_arm(made: _Set, name: str) -> bool:
     return made.camera(name).parent_frame != made.rig.arm.base_frame
 
 
-def _views(made: _Set, name: str, domain: int | None, moving: Moving | None, views: int = 0) -> Guide:
+def _views(made: _Set, name: str, moving: Moving | None, views: int = 0) -> Guide:
     """Views until they suffice, or until Ctrl-C: then with what there is."""
     from xdistill_ros.calibrate import CalibrateError, Detector
     from xdistill_ros.calibrate.guide import Guide
@@ -284,7 +291,7 @@ def _views(made: _Set, name: str, domain: int | None, moving: Moving | None, vie
 
     camera = made.camera(name)
     guide = Guide(Detector(_board(made)), (camera.width_px, camera.height_px), moving, views)
-    with _graph(made, domain, [name]) as listener, shown(f"{name}: what the views must show") as display:
+    with _graph(made, [name]) as listener, shown(f"{name}: what the views must show") as display:
         if made.rig.simulation is not None:
             listener.put_board("table" if _on_arm(made, name) else "hand")
         try:
@@ -325,12 +332,12 @@ def _print_methods(found: HandEye) -> None:
     print_wide(table)
 
 
-def _swing(made: _Set, domain: int | None, yes: bool) -> ArmLag:
+def _swing(made: _Set, yes: bool) -> ArmLag:
     """The arm follows a sine; what it was commanded and what it did."""
     from xdistill_ros.calibrate.latency import arm_lag
     from xdistill_ros.calibrate.swing import LASTS_S, plan
 
-    with _graph(made, domain) as listener:
+    with _graph(made) as listener:
         swing = plan(listener.tcp()[:3, 3], made.rig)
         axis = "xyz"[int(swing.axis.argmax())]
         typer.echo(f"the TCP will swing {1e3 * swing.amplitude_m:.0f} mm to each side along {axis} for {LASTS_S:.0f} s")
@@ -346,7 +353,7 @@ def _swing(made: _Set, domain: int | None, yes: bool) -> ArmLag:
     return found
 
 
-def _readings(made: _Set, camera: str, domain: int | None) -> Iterator[Reading]:
+def _readings(made: _Set, camera: str) -> Iterator[Reading]:
     """What the pictures of this screen show, for ten seconds."""
     import time
 
@@ -355,7 +362,7 @@ def _readings(made: _Set, camera: str, domain: int | None) -> Iterator[Reading]:
     from xdistill_ros.cli.live import time_on_screen
 
     code = ShownTime()
-    with _graph(made, domain, [camera]) as listener, time_on_screen(listener.now_ns):
+    with _graph(made, [camera]) as listener, time_on_screen(listener.now_ns):
         until_s = time.monotonic() + _LATENCY_S
         while time.monotonic() < until_s:
             picture = listener.picture(0.2)

@@ -31,6 +31,7 @@ from xdistill_ros.timeline.state import ArmState
 from . import messages, qos
 from .calls import Caller, CallError
 from .clock import GraphClock
+from .lifecycle import here
 
 Array = NDArray[np.float64]
 
@@ -59,13 +60,14 @@ class Picture:
 class Listener:
     """What the graph says. Its messages are taken in a thread of its own; the methods are for one other thread."""
 
-    def __init__(self, rig: Rig, cameras: Sequence[str], context: Context) -> None:
-        """`cameras` are those whose pictures are wanted."""
+    def __init__(self, rig: Rig, cameras: Sequence[str], namespace: str, context: Context) -> None:
+        """`cameras` are those whose pictures are wanted; `namespace` is the graph's, empty where it has none."""
         self._rig = rig
         simulated = rig.simulation is not None
         self.node = rclpy.create_node(
-            "xdistill_calibrate", context=context, parameter_overrides=[Parameter("use_sim_time", value=simulated)]
-        )
+            "xdistill_calibrate", namespace=namespace, context=context,
+            parameter_overrides=[Parameter("use_sim_time", value=simulated)],
+        )  # fmt: skip
         self._time = GraphClock(self.node, rig)
         self._pictures: queue.Queue[Picture] = queue.Queue()
         self._states: deque[ArmState] = deque(maxlen=_KEPT)
@@ -79,14 +81,14 @@ class Listener:
         profiles = qos.Profiles(rig)
         for camera in cameras:
             topic = f"/{camera}/color/image_raw"
-            self.node.create_subscription(Image, topic, partial(self._on_image, camera), profiles.newest())
-        self.node.create_subscription(JointState, "/joint_states", self._on_state, profiles.recent())
-        self.node.create_subscription(JointState, "/arm/joint_command", self._on_command, profiles.recent())
-        self.node.create_subscription(PoseStamped, "/arm/tcp_pose", self._on_tcp, profiles.newest())
-        self.node.create_subscription(Joy, "/teleop/joy", self._on_joy, profiles.newest())
-        self.node.create_subscription(String, "/arm/mode", self._on_mode, profiles.latched())
-        self._targets = self.node.create_publisher(PoseStamped, "/teleop/target", profiles.stream())
-        self._joys = self.node.create_publisher(Joy, "/teleop/joy", profiles.stream())
+            self.node.create_subscription(Image, here(topic), partial(self._on_image, camera), profiles.newest())
+        self.node.create_subscription(JointState, here("/joint_states"), self._on_state, profiles.recent())
+        self.node.create_subscription(JointState, here("/arm/joint_command"), self._on_command, profiles.recent())
+        self.node.create_subscription(PoseStamped, here("/arm/tcp_pose"), self._on_tcp, profiles.newest())
+        self.node.create_subscription(Joy, here("/teleop/joy"), self._on_joy, profiles.newest())
+        self.node.create_subscription(String, here("/arm/mode"), self._on_mode, profiles.latched())
+        self._targets = self.node.create_publisher(PoseStamped, here("/teleop/target"), profiles.stream())
+        self._joys = self.node.create_publisher(Joy, here("/teleop/joy"), profiles.stream())
         self._swings = False
 
     def now_ns(self) -> int:
@@ -212,11 +214,11 @@ class Listener:
 
 
 @contextlib.contextmanager
-def listening(rig: Rig, cameras: Sequence[str] = ()) -> Iterator[Listener]:
+def listening(rig: Rig, cameras: Sequence[str] = (), namespace: str = "") -> Iterator[Listener]:
     """A listener beside the graph of `rig`; the environment must be the graph's."""
     context = Context()
     rclpy.init(context=context)  # without rclpy's signal handlers: Ctrl-C is the command's affair
-    listener = Listener(rig, cameras, context)
+    listener = Listener(rig, cameras, namespace, context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener.node)
     thread = threading.Thread(target=_spin, args=(executor,), name="listener", daemon=True)

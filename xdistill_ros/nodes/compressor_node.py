@@ -7,12 +7,15 @@ may publish too.
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import ClassVar
 
 from sensor_msgs.msg import CompressedImage, Image
 
+from xdistill_ros import resources
+from xdistill_ros.graph import profile_variable
 from xdistill_ros.rig import Refusal
 
 from . import messages
@@ -48,7 +51,11 @@ class CompressorNode(GraphNode):
         self.accept(camera)
 
 
-main = partial(run, CompressorNode)
+def main() -> int:
+    """The process's exit status."""
+    os.environ[profile_variable()] = str(resources.config("fastdds_jpeg.xml"))  # before the participant is made
+    return run(CompressorNode)
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from xdistill_ros.arm.control_loop import Deadlines
 from xdistill_ros.arm.xarm import DriverError, Servo, XArm, XArmGripper
@@ -50,6 +51,7 @@ class XArmNode(GraphNode):
         self.subscribe(Float64MultiArray, self.rig.arm.interface.topic, self._on_command, self.qos.command())
         self.subscribe(Float64MultiArray, self.rig.gripper.topic, self._on_gripper, self.qos.command())
         self.serve(Trigger, "/xarm/recover", self._on_recover)
+        self.serve(SetBool, "/xarm/free_drive", self._on_free_drive)
 
     def activate(self) -> None:
         """States are published; the arm follows commands."""
@@ -124,13 +126,35 @@ class XArmNode(GraphNode):
             self._wished_m = min(max(width_m, gripper.closed_width_m), gripper.open_width_m)
 
     def _on_recover(self, _request: Any, response: Any) -> Any:
+        return self._stand_anew(self._arm.recover, response)
+
+    def _on_free_drive(self, request: Any, response: Any) -> Any:
+        if not request.data:
+            return self._stand_anew(self._arm.hold, response)
+        with self._lock:
+            if not self._servo.rests:
+                response.message = "the arm moves: call /arm/engage with false first"
+                return response
+            self._servo.free = True
         try:
-            self._arm.recover()
+            self._arm.free()
+        except DriverError as error:
+            response.message = str(error)
+            return response
+        response.success = True
+        response.message = "the arm can be moved by hand; afterwards /xarm/free_drive with false, then /arm/engage"
+        return response
+
+    def _stand_anew(self, make_stand: Callable[[], None], response: Any) -> Any:
+        """The arm takes set-points again, beginning where it is."""
+        try:
+            make_stand()
         except DriverError as error:
             response.message = str(error)
             return response
         with self._lock:
             self._servo.seed(self._arm.read().positions)
+            self._servo.free = False
         response.success = True
         return response
 

@@ -81,6 +81,7 @@ class Reason(StrEnum):
     WRONG_CONTROLLER = "wrong_controller"
     FOREIGN_PUBLISHER = "foreign_publisher"
     DRIVER_FAULT = "driver_fault"
+    FREE_DRIVE = "free_drive"
     # recorder
     STREAM_MISSING = "stream_missing"
     STREAM_STALE = "stream_stale"

@@ -2,7 +2,8 @@
 """The part of XArmAPI that the driver uses, with an arm behind it that does what its box would.
 
 What the box is told and what goes wrong with it is read and written in a folder, so that a test in another process can
-look and interfere: `XARM_FAKE` names it. `stop` there: the emergency stop; `gone`: the cable; `joints`: where it is.
+look and interfere: `XARM_FAKE` names it. `stop` there: the emergency stop; `gone`: the cable; `joints`: where it is;
+`mode`: what it does.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class XArmAPI:
 
     def set_mode(self, mode: int = 0, detection_param: int = 0) -> int:
         self._mode = mode
+        (self._folder / "mode").write_text(str(mode))
         return 0
 
     def set_state(self, state: int = 0) -> int:
