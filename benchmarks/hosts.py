@@ -36,7 +36,7 @@ SIZES = {"features": 2048, "images": 50_000}
 """Bytes: 512 floats; a JPEG of the simulated table at quality 90."""
 PLACES: dict[str, list[str]] = {"features": ["sampler_node"], "images": ["encoder_node", "sampler_node"]}
 PROFILES = {"features": ["fastdds.xml"], "images": ["fastdds.xml", "fastdds_jpeg.xml"]}
-"""Of Fast DDS, under config/. JPEGs go by the second, which cuts them into datagrams that fit into an Ethernet frame."""
+"""Of Fast DDS, under config/. JPEGs go by the second, which cuts them into datagrams of one Ethernet frame."""
 
 
 def write_rig(folder: Path, away: Sequence[str]) -> Path:
