@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.support.calibration import BOARD, LENS, apart, bench, pose
 from xdistill_ros.calibrate import CalibrateError, hand_eye
-from xdistill_ros.calibrate.hand_eye import JOINT, METHODS, Sample
+from xdistill_ros.calibrate.hand_eye import JOINT, METHODS
+from xdistill_ros.calibrate.views import Sample
 
 
 @settings(max_examples=15)

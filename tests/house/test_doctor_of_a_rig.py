@@ -22,7 +22,8 @@ from tests.support.graph import own_domain
 from xdistill_ros import resources
 from xdistill_ros import rig as rigs
 from xdistill_ros.cli.doctor import Finding, State, arm, cameras, doctor, machine, table
-from xdistill_ros.rig.calibration import Measurement, write
+from xdistill_ros.rig import Measurement
+from xdistill_ros.rig.calibration import write
 from xdistill_ros.rig.drivers import V4L2, External, RealSense, Video
 
 RIG = resources.config("rigs/sim_table.yaml")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from xdistill_ros.calibrate import Board, View
-from xdistill_ros.calibrate.hand_eye import Sample, chain
-from xdistill_ros.calibrate.views import lens, project
+from xdistill_ros.calibrate.hand_eye import chain
+from xdistill_ros.calibrate.views import Sample, lens, project
 from xdistill_ros.rig import Intrinsics
 from xdistill_ros.rig.poses import invert, pose_matrix
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,7 @@ from scipy.optimize import least_squares
 from xdistill_ros.rig import Intrinsics
 from xdistill_ros.rig.poses import invert, pose_from_rotvec
 
-from .views import project
-
-if TYPE_CHECKING:
-    from .hand_eye import Sample
+from .views import Sample, project
 
 Array = NDArray[np.float64]
 

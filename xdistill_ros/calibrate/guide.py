@@ -16,10 +16,9 @@ from xdistill_ros.timeline.state import ArmState
 
 from . import coverage, hand_eye
 from .coverage import Need
-from .hand_eye import Sample
 from .rest import Rest
 from .track import Seen
-from .views import Detector, View
+from .views import Detector, Sample, View
 
 Array = NDArray[np.float64]
 

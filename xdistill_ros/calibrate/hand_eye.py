@@ -24,7 +24,7 @@ from .board import Board
 from .coverage import TURN_DEG, principal_turns
 from .errors import CalibrateError
 from .fit import Fit, Scale, board_scale, fit
-from .views import View, locate, project
+from .views import Sample, locate, project
 
 Array = NDArray[np.float64]
 
@@ -39,19 +39,6 @@ _NOISE_PX = 1.5  # views that fit as well as this are no outliers: half a millim
 _MOST_REJECTED = 1 / 3
 _WORST_PX = 4.0
 _SCALE = 0.02  # printers are off by less, unless they fit to the page
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One view, and where the moving frame was: `frame` (4, 4) is F_i of the module's docstring."""
-
-    frame: Array
-    view: View
-    wrist: bool = True
-
-    def off(self, error: Array) -> Array:
-        """F_i, were the moving frame away from where the arm says by `error` (4, 4), in itself."""
-        return self.frame @ error if self.wrist else invert(error) @ self.frame
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from xdistill_ros import __version__
 from xdistill_ros.rig import Camera, Measurement, Pose, Rig
-from xdistill_ros.rig.calibration import ARM, Kind, device_of
+from xdistill_ros.rig.calibration import device_of
+from xdistill_ros.rig.measurement import ARM, Kind
 from xdistill_ros.rig.poses import quaternion_from_rotation
 
 from .check import Verdict

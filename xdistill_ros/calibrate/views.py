@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdistill_ros.rig import Intrinsics, Reason, Refusal
-from xdistill_ros.rig.poses import pose_matrix
+from xdistill_ros.rig.poses import invert, pose_matrix
 
 from .board import Board
 
@@ -33,6 +33,19 @@ class View:
         if not len(mine):
             return float("inf")
         return float(np.linalg.norm(self.pixels[mine] - other.pixels[theirs], axis=1).mean())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One view, and where the moving frame was: `frame` (4, 4) is F_i of `hand_eye`."""
+
+    frame: Array
+    view: View
+    wrist: bool = True
+
+    def off(self, error: Array) -> Array:
+        """F_i, were the moving frame away from where the arm says by `error` (4, 4), in itself."""
+        return self.frame @ error if self.wrist else invert(error) @ self.frame
 
 
 class Detector:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xdistill_ros.calibrate.latency import ArmLag, CameraLatency, Reading
     from xdistill_ros.nodes.calibration import Listener
     from xdistill_ros.rig import Camera, Measurement, Rig
-    from xdistill_ros.rig.calibration import Kind
+    from xdistill_ros.rig.measurement import Kind
 
 app = typer.Typer(no_args_is_help=True, help="Measure lens, place and lateness of the cameras, and the arm's lag.")
 
@@ -180,7 +180,7 @@ def latency(
     """Measure how late a camera's pictures are, by a code on this screen; or the arm's lag, by a sine."""
     with _worded():
         from xdistill_ros.calibrate import results
-        from xdistill_ros.rig.calibration import ARM
+        from xdistill_ros.rig.measurement import ARM
 
         made = _set(rig, out, domain, namespace)
         if subject == ARM:
@@ -207,7 +207,7 @@ def check(
 ) -> None:  # fmt: skip
     """Look whether cameras still stand where they were measured, and the arm lags as it did. Ends 1 where not."""
     with _worded():
-        from xdistill_ros.rig.calibration import ARM
+        from xdistill_ros.rig.measurement import ARM
 
         made = _set(rig, out, domain, namespace, "intrinsics", "hand_eye", "latency")
         good = [

@@ -1,11 +1,11 @@
 """The rig: the contract between recorder, training and the running graph. Imports nothing of ours but `timeline`."""
 
 from .arm import Arm, Gripper, Workspace
-from .calibration import Measurement
 from .camera import Camera, Intrinsics
 from .compare import Difference, changes, differences
 from .fields import Pose
 from .load import RigError, load, parse
+from .measurement import Measurement
 from .network import Host, Network
 from .reasons import Hold, Reason, Refusal
 from .schema import Rig, Teleop

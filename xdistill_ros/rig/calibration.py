@@ -1,6 +1,6 @@
 """What was measured of a rig: the files that `xdistill calibrate` writes, and how they go before the rig's own values.
 
-One file is one measurement of one camera or of the arm. This module owns their shape, and refuses a file that tells
+One file is one measurement of one camera or of the arm. This module reads and writes them, and refuses one that tells
 of another camera, of another image size, or of the time before the camera was last touched. It measures nothing.
 """
 
@@ -9,61 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
 
 import yaml
-from pydantic import AwareDatetime, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from .base import Strict
 from .camera import Camera, Intrinsics
 from .drivers import V4L2, RealSense
-from .fields import Name, Pose, Seconds
-
-if TYPE_CHECKING:
-    from .schema import Rig
-
-Kind = Literal["intrinsics", "hand_eye", "latency", "check"]
-ARM = "arm"
-"""The subject of a measurement that is of no camera."""
-_NEEDED: dict[Kind, tuple[str, ...]] = {
-    "intrinsics": ("intrinsics",), "hand_eye": ("intrinsics", "parent_frame", "optical_pose"),
-    "latency": ("latency_s",), "check": (),
-}  # fmt: skip
+from .measurement import ARM, NEEDED, Measurement
+from .schema import Rig
 
 
 class CalibrationError(ValueError):
     """A file of measurements that cannot be used; the message says which, why, and what to do."""
-
-
-class Measurement(Strict):
-    """What was measured of one camera, or of the arm, and how well."""
-
-    kind: Kind = Field(description="check: what a later look found, which is compared and never used instead")
-    subject: Name = Field(description="the camera's name, or arm")
-    device: str = Field(default="", description="the camera's serial number or device; empty where nothing tells it")
-    width_px: int | None = None
-    height_px: int | None = None
-    measured_at: AwareDatetime
-    software: str
-    figures: dict[str, float] = Field(default={}, description="how well: errors, spreads, counts; units in the names")
-    intrinsics: Intrinsics | None = Field(default=None, description="for hand_eye: those it was computed with")
-    parent_frame: Name | None = None
-    optical_pose: Pose | None = None
-    latency_s: Seconds | None = Field(
-        default=None, description="a camera's exposure to arrival; the arm's commanded to measured"
-    )
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        missing = [name for name in _NEEDED[self.kind] if getattr(self, name) is None]
-        if missing:
-            raise ValueError(f"a measurement of kind {self.kind} needs {', '.join(missing)}")
-        return self
-
-    @property
-    def file(self) -> str:
-        """The name of its file."""
-        return f"{self.kind}_{self.subject}.yaml"
 
 
 def device_of(camera: Camera) -> str:
@@ -75,7 +32,7 @@ def device_of(camera: Camera) -> str:
 
 def read(folder: Path) -> list[Measurement]:
     """Every measurement in `folder`, none where there is no such folder yet. Raises CalibrationError."""
-    return [_parse(path) for kind in _NEEDED for path in sorted(folder.glob(f"{kind}_*.yaml"))]
+    return [_parse(path) for kind in NEEDED for path in sorted(folder.glob(f"{kind}_*.yaml"))]
 
 
 def write(folder: Path, measurement: Measurement) -> Path:
@@ -93,7 +50,7 @@ def apply(rig: Rig, measured: Iterable[Measurement]) -> Rig:
     """`rig` with the measured values instead of its own. Raises CalibrationError for what is not of this rig."""
     kept = list(measured)
     cameras, arm = dict(rig.cameras), rig.arm
-    for one in sorted(kept, key=lambda found: list(_NEEDED).index(found.kind)):  # intrinsics before what needs them
+    for one in sorted(kept, key=lambda found: list(NEEDED).index(found.kind)):  # intrinsics before what needs them
         if one.subject == ARM:
             if one.device != arm.model:
                 known = f"measured of arm {one.device!r}, the rig has {arm.model!r}"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .calibration import ARM, Measurement, standing
+from .calibration import standing
 from .camera import Camera
 from .fields import Pose
+from .measurement import ARM, Measurement
 from .poses import pose_error, pose_from_quaternion
 from .schema import Rig
 

@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 
 from .arm import Arm, Gripper
 from .base import Strict
-from .calibration import Measurement
 from .camera import Camera, drivers_fault
 from .fields import Name, Radians, Seconds
+from .measurement import Measurement
 from .network import Network
 from .spaces import ActionSpace
 

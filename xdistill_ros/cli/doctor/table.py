@@ -8,8 +8,9 @@ from pathlib import Path
 
 from xdistill_ros import resources
 from xdistill_ros.rig import Rig, RigError, differences, load
-from xdistill_ros.rig.calibration import Kind, standing
+from xdistill_ros.rig.calibration import standing
 from xdistill_ros.rig.compare import has_moved
+from xdistill_ros.rig.measurement import Kind
 
 from . import arm, cameras, machine
 from .finding import Finding, State
