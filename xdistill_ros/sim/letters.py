@@ -1,7 +1,8 @@
 """The letters A, G and I as strokes on a sheet of paper: what a pen is to follow, from its first to its last point.
 
-Pure geometry. The sheet's frame: its origin in the middle, y along the line of writing, x from a letter's top to its
-foot, so that who sits opposite the arm reads it. Metres.
+Pure geometry. The sheet's frame: its origin in the middle, x from a letter's foot to its top, y to its left. So the arm
+writes as a person does, from where it stands; most of what it wrote then lies before the hand, where both cameras see it.
+Metres.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Stroke:
 def _stroke(letter: str, place: int, shape: list[tuple[float, float]], smooth: tuple[bool, ...]) -> Stroke:
     """`shape`: right and up, as shares of half the width and half the height, from the letter's middle."""
     right, up = np.array(shape).T
-    corners = np.stack([-up * HEIGHT_M / 2, right * WIDTH_M / 2 + place * PITCH_M], axis=1)
+    corners = np.stack([up * HEIGHT_M / 2, -right * WIDTH_M / 2 - place * PITCH_M], axis=1)
     return Stroke(letter, corners, smooth)
 
 

@@ -57,7 +57,7 @@ class MoveBrush(Task):
         for side in (-1.0, 1.0):
             rest.add_geom(
                 type=box, pos=[side * BARS_APART_M / 2, 0, BAR_M / 2], size=[0.007, BAR_LONG_M / 2, BAR_M / 2],
-                material="rest", mass=0.0, **WORLD_CONTACT,
+                material="rest", **WORLD_CONTACT,
             )  # fmt: skip
         brush = spec.worldbody.add_body(name="brush", pos=[0.42, 0, THICK_M / 2])
         brush.add_freejoint(name="brush")

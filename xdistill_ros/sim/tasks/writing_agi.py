@@ -26,7 +26,7 @@ from ..table import Table
 from .base import Placement, Region, Task
 
 Array = NDArray[np.float64]
-SHEET_M = (0.15, 0.29)  # down the page, along the line of writing
+SHEET_M = (0.15, 0.29)  # its height, and along the line of writing
 FIELD_M = (HEIGHT_M + 0.022, WIDTH_M + 0.020)  # printed on it, one for each letter
 TIP_M = 0.050  # of the pen beyond the TCP
 PEN_WIDTH_M = 0.012
@@ -42,7 +42,7 @@ SPEED_M_S = 0.085
 
 
 class WritingAgi(Task):
-    """The sheet's frame: in its middle, y along the line of writing, x to the foot of the letters (see `letters`)."""
+    """The sheet's frame: in its middle, x to the letters' tops, y to their left (see `letters`)."""
 
     name = "writing_agi"
     instruction = "write AGI into the form"
