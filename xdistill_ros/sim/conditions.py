@@ -19,7 +19,7 @@ IN_DISTRIBUTION = "id"
 VARIANTS = ("position", "colour", "lighting", "table", "distractor", "perturbation")
 CONDITIONS = (IN_DISTRIBUTION, *VARIANTS)
 ANGLE = "angle"
-_ALL = (*CONDITIONS, ANGLE)  # in an order that seeds depend on
+EVERY_CONDITION = (*CONDITIONS, ANGLE)  # in an order that seeds depend on
 
 # Lamps unlike the demonstrations': a warm evening from the other side, a cold dim room, a glaring spot from ahead.
 UNUSUAL_LIGHTS = (
@@ -64,12 +64,12 @@ def draw(task: Task, condition: str, rng: np.random.Generator) -> Trial:
 
 def conditions_of(task: Task) -> tuple[str, ...]:
     """The conditions that make sense for `task`."""
-    return CONDITIONS if task.angles is None else _ALL
+    return CONDITIONS if task.angles is None else EVERY_CONDITION
 
 
 def check(task: Task, condition: str) -> None:
     """Raises ValueError for a condition that does not exist, or not for this task."""
-    if condition not in _ALL:
+    if condition not in EVERY_CONDITION:
         raise ValueError(f"condition {condition!r} does not exist; {task.name} has {', '.join(conditions_of(task))}")
     if condition not in conditions_of(task):
         raise ValueError(
@@ -80,7 +80,7 @@ def check(task: Task, condition: str) -> None:
 
 def generator(condition: str, seed: int) -> np.random.Generator:
     """What draws the start of a trial: of its own for every seed under every condition."""
-    return np.random.default_rng([seed, _ALL.index(condition)])
+    return np.random.default_rng([seed, EVERY_CONDITION.index(condition)])
 
 
 def position(task: Task, trial: Trial, rng: np.random.Generator) -> Trial:

@@ -1,7 +1,7 @@
 """The letters A, G and I as strokes on a sheet of paper: what a pen is to follow, from its first to its last point.
 
 Pure geometry. The sheet's frame: its origin in the middle, x from a letter's foot to its top, y to its left. So the arm
-writes as a person does, from where it stands; most of what it wrote then lies before the hand, where both cameras see it.
+writes as a person does, from where it stands, and most of what it wrote lies before the hand, where the cameras see it.
 Metres.
 """
 
