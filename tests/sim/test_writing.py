@@ -56,6 +56,14 @@ def test_strokes_written_one_after_the_other_are_followed() -> None:
     assert ink.beside() == 0.0
 
 
+@pytest.mark.parametrize(("share", "followed"), [(0.0, 0), (0.6, 2), (1.0, 4)])
+def test_a_sheet_may_begin_with_a_part_of_the_letters(share: float, followed: int) -> None:
+    ink = sheet()
+    ink.write(share)
+    assert ink.followed() == followed
+    assert (ink.count > 0) is (share > 0)
+
+
 def test_writing_that_stands_a_little_beside_counts_and_farther_beside_does_not() -> None:
     near, far = sheet(), sheet()
     for stroke in STROKES:
@@ -168,8 +176,9 @@ def test_a_new_trial_has_a_clean_sheet(world: World) -> None:
 
 
 def put_ink(world: World, *extra: Array) -> None:
-    """The letters as printed, and what else is drawn."""
-    for points in (*(stroke.points for stroke in STROKES), *extra):
+    """All letters, and what else is drawn."""
+    ink_of(world).write(1.0)
+    for points in extra:
         draw(ink_of(world), points)
 
 

@@ -69,6 +69,15 @@ class Ink:
         self._joined.append(bool(joined))
         self._follow(np.array(point))
 
+    def write(self, share: float) -> None:
+        """The first `share` of all strokes, in order, as a perfect hand would draw them."""
+        left = round(share * len(self._all))
+        for points in self._strokes:
+            for x, y in points[:left].tolist():
+                self.touch((x, y))
+            self.touch(None)
+            left = max(left - len(points), 0)
+
     def drawn(self) -> Drawn:
         """The line so far, from point to point; a dot is a line of no length."""
         points, joined = np.array(self._points).reshape(-1, 2), np.array(self._joined, dtype=bool)

@@ -49,7 +49,7 @@ class WritingAgi(Task):
     time_limit_s = 30.0
     region = Region({"x": (0.36, 0.46), "y": (-0.07, 0.07), "yaw": (-0.15, 0.15)})
     outer = Region({"x": (0.33, 0.49), "y": (-0.11, 0.11), "yaw": (-0.15, 0.15)})
-    anywhere = Region({"x": (0.31, 0.50), "y": (-0.13, 0.13), "yaw": (-0.35, 0.35)})
+    anywhere = Region({"x": (0.31, 0.50), "y": (-0.13, 0.13), "yaw": (-0.35, 0.35), "written": (0.0, 1.0)})
     paint: ClassVar[Mapping[str, RGB]] = {
         "sheet": (0.97, 0.97, 0.95), "field": (0.76, 0.85, 0.93), "ink": (0.10, 0.10, 0.22), "pen": (0.86, 0.30, 0.16),
     }  # fmt: skip
@@ -97,7 +97,9 @@ class WritingAgi(Task):
 
     def arrange(self, table: Table, placement: Placement) -> None:
         table.place("sheet", upright(placement["x"], placement["y"], 0.0, placement["yaw"]))
-        table.ink = table.ink or Ink(STROKES, body="sheet", material="ink")  # what is written moves with its sheet
+        if table.ink is None:  # else the sheet is moved, and takes along what is written on it
+            table.ink = Ink(STROKES, body="sheet", material="ink")
+            table.ink.write(placement.get("written", 0.0))
 
     def anchor(self, table: Table) -> Array:
         return table.body_pose("sheet")
