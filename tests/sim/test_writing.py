@@ -109,7 +109,21 @@ def test_lines_are_drawn_between_touches_and_not_where_the_pen_was_lifted() -> N
     draw(ink, np.array([[0.0, 0.0], [0.0, 0.01]]))
     draw(ink, np.array([[0.05, 0.0]]))
     lines = ink.drawn().lines
-    np.testing.assert_allclose(lines, [[[0, 0], [0, 0]], [[0, 0], [0, 0.01]], [[0.05, 0], [0.05, 0]]])
+    np.testing.assert_allclose(lines, [[[0, 0], [0, 0.01]], [[0.05, 0], [0.05, 0]]])
+
+
+def test_a_picture_has_few_lines_and_all_ink_is_near_one() -> None:
+    ink = sheet()
+    ink.write(1.0)
+    lines = ink.drawn().lines
+    assert len(lines) < 40
+    ends = np.linspace(lines[:, 0], lines[:, 1], 60).reshape(-1, 2)
+    printed = np.concatenate([stroke.points for stroke in STROKES])
+    apart = np.linalg.norm(printed[:, None] - ends[None], axis=2).min(axis=1)
+    assert apart.max() < 0.0025
+    retraced = sheet()
+    draw(retraced, np.array([[0.0, 0.0], [0.0, 0.01], [0.0, 0.02], [0.0, 0.01]]))
+    np.testing.assert_allclose(retraced.drawn().lines, [[[0, 0], [0, 0.02]], [[0, 0.02], [0, 0.01]]])
 
 
 def test_a_pen_runs_dry() -> None:

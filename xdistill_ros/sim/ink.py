@@ -5,6 +5,7 @@ Owns the rule by which writing is read. Knows neither pens nor pictures: it is t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ Point = tuple[float, float]
 LINE_M = 0.008  # width of the pen's line
 TOLERANCE_M = 0.010  # ink within this of a stroke is on it
 GAP_M = 0.015  # how far ahead of what is written so far the line may go on
-POINT_M = 0.003  # between two points of a line that are kept
+POINT_M = 0.003  # between two points of a line
+STRAIGHT_M = 0.0007  # points so near to a straight line are drawn as one
 LEAP_M = 0.02  # a tip that moves so far between two looks was not drawing
 FULL = 2000  # points: 6 m, after which the pen is empty
 
@@ -46,8 +48,9 @@ class Ink:
         self._strokes = [stroke.points for stroke in strokes]
         self._all = np.concatenate(self._strokes)
         self._covered = [np.zeros(len(points), dtype=bool) for points in self._strokes]
-        self._points: list[Point] = []
-        self._joined: list[bool] = []  # to the point before
+        self._count = 0
+        self._lines: list[tuple[Point, Point]] = []
+        self._run: list[Point] = []  # the points that the last line goes through
         self._last: Point | None = None
         self._beside = 0
         self._stroke = self._next = 0
@@ -55,18 +58,19 @@ class Ink:
     @property
     def count(self) -> int:
         """Points drawn so far."""
-        return len(self._points)
+        return self._count
 
     def touch(self, point: Point | None) -> None:
         """The tip touches the sheet at `point`, or (None) does not."""
         last, self._last = self._last, point
         if point is None or self.count >= FULL:
             return
-        joined = last is not None and np.hypot(point[0] - last[0], point[1] - last[1]) < LEAP_M
-        if joined and np.hypot(point[0] - self._points[-1][0], point[1] - self._points[-1][1]) < POINT_M:
+        if last is None or math.dist(point, last) > LEAP_M:
+            self._run = []
+        elif math.dist(point, self._run[-1]) < POINT_M:
             return
-        self._points.append(point)
-        self._joined.append(bool(joined))
+        self._count += 1
+        self._lay(point)
         self._follow(np.array(point))
 
     def write(self, share: float) -> None:
@@ -79,10 +83,8 @@ class Ink:
             left = max(left - len(points), 0)
 
     def drawn(self) -> Drawn:
-        """The line so far, from point to point; a dot is a line of no length."""
-        points, joined = np.array(self._points).reshape(-1, 2), np.array(self._joined, dtype=bool)
-        before = np.where(joined[:, None], np.roll(points, 1, axis=0), points)
-        return Drawn(self._body, self._material, LINE_M, np.stack([before, points], axis=1))
+        """The ink so far, as few straight lines; a dot is a line of no length."""
+        return Drawn(self._body, self._material, LINE_M, np.array(self._lines).reshape(-1, 2, 2))
 
     def followed(self) -> int:
         """How many strokes have been followed to their ends, in order."""
@@ -102,6 +104,17 @@ class Ink:
             return np.array(self._all[-1])
         return np.array(self._strokes[self._stroke][self._next])
 
+    def _lay(self, point: Point) -> None:
+        """The last line goes on to `point`, or another begins where it ends: a picture is as dear as it has lines."""
+        if not self._run:
+            self._lines.append((point, point))
+        elif _beside(np.array(self._run), np.array(point)) < STRAIGHT_M:
+            self._lines[-1] = (self._lines[-1][0], point)
+        else:
+            self._lines.append((self._run[-1], point))
+            self._run = self._run[-1:]
+        self._run.append(point)
+
     def _follow(self, point: Array) -> None:
         if np.min(np.linalg.norm(self._all - point, axis=1)) > TOLERANCE_M:
             self._beside += 1
@@ -116,3 +129,10 @@ class Ink:
         self._next = max(self._next, int(np.flatnonzero(near)[-1]) + 1)
         if self._next == len(points):
             self._stroke, self._next = self._stroke + 1, 0
+
+
+def _beside(run: Array, end: Array) -> float:
+    """How far the points (N, 2) of `run` are at most from the straight line from the first of them to `end`, metres."""
+    along = end - run[0]
+    share = np.clip((run - run[0]) @ along / max(float(along @ along), 1e-12), 0.0, 1.0)
+    return float(np.linalg.norm(run - run[0] - share[:, None] * along, axis=1).max())

@@ -64,16 +64,19 @@ class Painter:
 
 
 def _add_ink(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData, ink: Drawn) -> None:
-    """Lays the lines on their body as flat boxes, which cost next to nothing to draw."""
+    """Lays the lines on their body as flat boxes, which cost little to draw."""
     body = data.body(ink.body)
     rotation, origin = body.xmat.reshape(3, 3), body.xpos
     rgba = model.mat_rgba[model.material(ink.material).id]
-    begins, along = ink.lines[:, 0], ink.lines[:, 1] - ink.lines[:, 0]
-    lengths = np.linalg.norm(along, axis=1)
-    middles = np.c_[begins + along / 2, np.full(len(begins), INK_HEIGHT_M)] @ rotation.T + origin
-    for middle, (x, y), length in zip(middles, along, lengths, strict=True):
-        cosine, sine = (x / length, y / length) if length else (1.0, 0.0)
-        turned = rotation @ [[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]]
-        half = np.array([length + ink.width_m, ink.width_m, 2.0 * _INK_HALF_THICK_M]) / 2.0
-        mujoco.mjv_initGeom(scene.geoms[scene.ngeom], mujoco.mjtGeom.mjGEOM_BOX, half, middle, turned.ravel(), rgba)
-        scene.ngeom += 1
+    along, count = ink.lines[:, 1] - ink.lines[:, 0], len(ink.lines)
+    middles = np.c_[ink.lines.mean(axis=1), np.full(count, INK_HEIGHT_M)] @ rotation.T + origin
+    thick = np.full(count, 2.0 * _INK_HALF_THICK_M)
+    halves = np.c_[np.hypot(*along.T) + ink.width_m, np.full(count, ink.width_m), thick] / 2.0
+    turned = np.zeros((count, 3, 3))
+    heading = np.arctan2(along[:, 1], along[:, 0])
+    turned[:, 0, 0] = turned[:, 1, 1] = np.cos(heading)
+    turned[:, 1, 0], turned[:, 0, 1], turned[:, 2, 2] = np.sin(heading), -np.sin(heading), 1.0
+    frames = (rotation @ turned).reshape(count, 9)
+    for geom, half, middle, frame in zip(scene.geoms[scene.ngeom :], halves, middles, frames, strict=False):
+        mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_BOX, half, middle, frame, rgba)
+    scene.ngeom += count
