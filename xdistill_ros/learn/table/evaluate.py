@@ -21,6 +21,7 @@ from scipy.stats import binomtest
 from xdistill_ros import rig
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.sim import CONDITIONS, World
+from xdistill_ros.sim.conditions import EVERY_CONDITION
 from xdistill_ros.sim.pilots import PolicyPilot
 from xdistill_ros.sim.rollout import rollout
 
@@ -50,7 +51,7 @@ def run(job: Job) -> list[dict[str, object]]:
             result = rollout(world, pilot, seed, job.condition)
             records.append({
                 "task": result.task, "condition": result.condition, "seed": seed, "success": result.success,
-                "elapsed_s": round(result.elapsed_s, 2), "bundle": bundle.hash,
+                "stage": result.stage, "elapsed_s": round(result.elapsed_s, 2), "bundle": bundle.hash,
                 "holds": {str(reason): ticks for reason, ticks in result.holds.items()},
                 "refusals": {str(reason): times for reason, times in result.refusals.items()},
             })  # fmt: skip
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--rig", type=Path, default=Path("config/rigs/sim_table.yaml"))
     parser.add_argument("--trials", type=int, default=50, help="in distribution")
     parser.add_argument("--variant-trials", type=int, default=15, help="under each out-of-distribution variant")
-    parser.add_argument("--conditions", nargs="*", choices=CONDITIONS, default=list(CONDITIONS))
+    parser.add_argument("--conditions", nargs="*", choices=EVERY_CONDITION, default=list(CONDITIONS))
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--out", type=Path, default=Path("outputs/learn/evaluation.jsonl"))
     arguments = parser.parse_args()
