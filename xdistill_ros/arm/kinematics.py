@@ -6,6 +6,8 @@ One instance belongs to one thread: pinocchio's data is scratch memory.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import pink
 import pinocchio as pin
@@ -17,6 +19,8 @@ from xdistill_ros.rig import Hold, Reason, Rig
 from xdistill_ros.rig.poses import invert, pose_from_quaternion
 from xdistill_ros.rig.poses import pose_error as pose_error  # the arm's rooms take it from here
 
+from .clearance import Clearance
+from .pairs import Pairs, keep_apart
 from .robot_model import TCP, robot_model
 
 Array = NDArray[np.float64]
@@ -36,6 +40,7 @@ class Kinematics:
 
     def __init__(self, rig: Rig) -> None:
         """Raises RigError when the URDF and the rig do not fit: see `robot_model`."""
+        self._rig = rig
         self._model = robot_model(rig)
         self._data = self._model.createData()
         self._frame = self._model.getFrameId(TCP)
@@ -52,6 +57,15 @@ class Kinematics:
         posture.set_target(np.array(rig.arm.home_rad))
         self._tasks = [self._task, posture]
         self._limits = [ConfigurationLimit(self._model, config_limit_gain=0.5), VelocityLimit(self._model)]
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Which links are to keep apart; made when first asked for, since meshes take their time to load."""
+        return keep_apart(self._rig, self._model)
+
+    def clearance(self) -> Clearance:
+        """A measure of `pairs` of its own."""
+        return Clearance(self._model, self.pairs)
 
     def forward(self, positions: Array) -> Array:
         """TCP pose (4, 4) in the base frame for joint angles (J,) in radians."""
