@@ -38,11 +38,9 @@ def braked(velocities: Array, acceleration: Array, dt_s: float) -> Array:
 
 def braking_path(positions: Array, velocities: Array, acceleration: Array, dt_s: float) -> Array:
     """Set-points (N, J) from `positions` (first) to rest (last) under `braked`."""
-    path = [positions]
-    while np.any(velocities):
-        velocities = braked(velocities, acceleration, dt_s)
-        path.append(path[-1] + velocities * dt_s)
-    return np.array(path)
+    ticks = np.arange(1, np.ceil(np.max(np.abs(velocities) / (acceleration * dt_s))) + 1.0)
+    slower = np.sign(velocities) * np.maximum(np.abs(velocities) - ticks[:, None] * acceleration * dt_s, 0.0)
+    return np.concatenate([positions[None], positions + np.cumsum(slower, axis=0) * dt_s])
 
 
 def fastest_before(distance: Array, acceleration: Array, dt_s: float) -> Array:
@@ -89,11 +87,13 @@ class MotionLimits:
         slowed = self._clamp_tcp_speed(velocities)
         if slowed is not velocities:
             found.append(Refusal(Reason.TCP_SPEED, f"slowed to {self._tcp_speed} m/s at the TCP"))
-        outside = self._leaves_workspace(slowed)
+        path = self._path(slowed)
+        outside = self._leaves_workspace(path)
         if outside:
             found.append(outside)
             slowed = self._along_wall(slowed)
-        near = self._comes_near(slowed)
+            path = self._path(slowed)
+        near = self._comes_near(path)
         if near:
             found.append(near)
             slowed = self._aside(slowed)
@@ -170,7 +170,7 @@ class MotionLimits:
         inward = _INWARD_SHARE * np.linalg.norm(moving[~walls]) * (below * 1.0 - above)
         change: Array = np.linalg.pinv(jacobian[walls]) @ (inward - moving)[walls]
         turned = np.clip(velocities + change, *self._bounds())
-        if self._tcp_speed_of(turned) <= self._tcp_speed and not self._leaves_workspace(turned):
+        if self._tcp_speed_of(turned) <= self._tcp_speed and not self._leaves_workspace(self._path(turned)):
             return turned
         return braked(self.velocities, self._acceleration, self.dt_s)
 
@@ -182,8 +182,9 @@ class MotionLimits:
         closing = approaching < 0.0
         change: Array = np.linalg.pinv(gradients[closing]) @ (-(1.0 + _INWARD_SHARE) * approaching[closing])
         turned = np.clip(velocities + change, *self._bounds())
-        safe = self._tcp_speed_of(turned) <= self._tcp_speed
-        if safe and not self._leaves_workspace(turned) and not self._comes_near(turned):
+        path = self._path(turned)
+        slow = self._tcp_speed_of(turned) <= self._tcp_speed
+        if slow and not self._leaves_workspace(path) and not self._comes_near(path):
             return turned
         return braked(self.velocities, self._acceleration, self.dt_s)
 
@@ -191,19 +192,19 @@ class MotionLimits:
         """Set-points (N, J) of a tick at `velocities` and braking after it."""
         return braking_path(self.positions + velocities * self.dt_s, velocities, self._acceleration, self.dt_s)
 
-    def _comes_near(self, velocities: Array) -> Refusal | None:
-        """Whether links, moving so for a tick and then braking, would come too near to each other or the table."""
-        met = self._clearance.first_below(self._path(velocities), self._apart_m)
+    def _comes_near(self, path: Array) -> Refusal | None:
+        """Whether links would come too near to each other or to the table on `path` (N, J)."""
+        met = self._clearance.first_below(path, self._apart_m)
         if met is None:
             return None
         reason = Reason.TABLE if self._clearance.is_table(met[0]) else Reason.SELF_COLLISION
         return Refusal(reason, self._clearance.sentence(*met))
 
-    def _leaves_workspace(self, velocities: Array) -> Refusal | None:
-        """Whether the TCP, moving so for a tick and then braking, would leave the box (or go further out of it)."""
+    def _leaves_workspace(self, path: Array) -> Refusal | None:
+        """Whether the TCP would leave the box on `path` (N, J), or go further out of it than it is."""
         here = self._kinematics.tcp_position(self.positions)
         lower, upper = np.minimum(self._box[0], here), np.maximum(self._box[1], here)
-        for positions in self._path(velocities):
+        for positions in path:
             tcp = self._kinematics.tcp_position(positions)
             if np.any(tcp < lower - _ROUNDING) or np.any(tcp > upper + _ROUNDING):
                 axis = int(np.argmax(np.maximum(lower - tcp, tcp - upper)))
