@@ -93,13 +93,12 @@ class Clearance:
         twists = np.asarray(pin.computeJointJacobians(self._model, self._data))
         return np.array([self._gradient(int(pair), twists) for pair in pairs]).reshape(len(pairs), len(positions))
 
-    def sentence(self, pair: int, distance_m: float) -> str:
-        """In words, for a person."""
+    def words(self, pair: int, distance_m: float) -> str:
+        """Two links, how far apart they are or would be, and how far they have to be."""
         first, second = self._names[pair]
-        where, limit = f"{1e3 * distance_m:.0f} mm", f"limit {1e3 * self.least_m[pair]:.0f} mm"
-        if first == TABLE:
-            return f"{second} would come to {where} over the table, {limit}"
-        return f"{first} and {second} would come to {where} from each other, {limit}"
+        how = "apart" if distance_m >= 0.0 else "inside each other"
+        limit_mm = 1e3 * self.least_m[pair]
+        return f"{second} and {first} {1e3 * abs(distance_m):.0f} mm {how} (limit {limit_mm:.0f} mm)"
 
     def is_table(self, pair: int) -> bool:
         """Whether the pair is a link and the table."""

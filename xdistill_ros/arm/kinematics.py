@@ -19,6 +19,7 @@ from xdistill_ros.rig import Hold, Reason, Rig
 from xdistill_ros.rig.poses import invert, pose_from_quaternion
 from xdistill_ros.rig.poses import pose_error as pose_error  # the arm's rooms take it from here
 
+from .avoidance import Avoidance
 from .clearance import Clearance
 from .pairs import Pairs, keep_apart
 from .robot_model import TCP, robot_model
@@ -89,17 +90,21 @@ class Kinematics:
         frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
         return np.asarray(pin.computeFrameJacobian(self._model, self._data, positions, self._frame, frame))
 
-    def velocity_towards(self, pose: Array, positions: Array, dt_s: float) -> Array:
+    def velocity_towards(
+        self, pose: Array, positions: Array, dt_s: float, avoidance: Avoidance | None = None
+    ) -> Array:
         """Joint velocities (J,) in rad/s that, kept for `dt_s`, bring the TCP as near to `pose` (4, 4) as they may.
 
         One damped Gauss-Newton step as a quadratic programme within joint position and velocity limits, so that it
         is bounded for any pose, also an unreachable one, and at any singularity. `positions` are clipped into limits.
+        `avoidance` also slows links that come near to each other or to the table.
         """
         inside = np.clip(positions, self._model.lowerPositionLimit, self._model.upperPositionLimit)
         self._configuration.update(inside)
         self._task.set_target(pin.SE3(pose))
+        limits = self._limits if avoidance is None else [*self._limits, avoidance]
         velocity = pink.solve_ik(
-            self._configuration, self._tasks, dt_s, solver="daqp", limits=self._limits, safety_break=False
+            self._configuration, self._tasks, dt_s, solver="daqp", limits=limits, safety_break=False
         )
         # the solver keeps limits to its tolerance, this to rounding
         slowest = np.maximum((self._model.lowerPositionLimit - inside) / dt_s, -self._model.velocityLimit)

@@ -198,7 +198,7 @@ class MotionLimits:
         if met is None:
             return None
         reason = Reason.TABLE if self._clearance.is_table(met[0]) else Reason.SELF_COLLISION
-        return Refusal(reason, self._clearance.sentence(*met))
+        return Refusal(reason, f"the motion would leave {self._clearance.words(*met)}")
 
     def _leaves_workspace(self, path: Array) -> Refusal | None:
         """Whether the TCP would leave the box on `path` (N, J), or go further out of it than it is."""
