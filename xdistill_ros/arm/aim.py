@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from xdistill_ros.policy.chunk import Target
 from xdistill_ros.rig import Hold, Reason, Rig
 
+from .avoidance import Avoidance
 from .kinematics import Kinematics, pose_error
 
 Array = NDArray[np.float64]
@@ -43,6 +44,7 @@ class Aim:
         """The tick is 1 / `arm.interface.rate_hz`."""
         joints = list(rig.arm.joints.values())
         self._kinematics = kinematics
+        self._avoidance = Avoidance(kinematics.clearance())
         self._dt_s = 1.0 / rig.arm.interface.rate_hz
         self._reach = np.array([[joint.lower_rad for joint in joints], [joint.upper_rad for joint in joints]])
         self._box = np.array(rig.arm.workspace.lower_m) + _INSIDE_M, np.array(rig.arm.workspace.upper_m) - _INSIDE_M
@@ -72,7 +74,7 @@ class Aim:
         spends what they have on staying near the path, while a reference that ran ahead would leave each joint to
         catch up by itself, off the path.
         """
-        velocities = self._kinematics.velocity_towards(pose, self._reference, self._dt_s)
+        velocities = self._kinematics.velocity_towards(pose, self._reference, self._dt_s, self._avoidance)
         self._reference = np.clip(self._reference + velocities * self._dt_s, *self._reach)
         return velocities
 
@@ -93,7 +95,8 @@ class Aim:
         if self._apart_s <= _PATIENCE_S:
             return None
         sentence = f"the arm gets no nearer to its target than {distance:.3f} m and {angle:.2f} rad"
-        return Hold(Reason.UNREACHABLE, sentence)
+        near = self._avoidance.nearest(self._reference)
+        return Hold(Reason.UNREACHABLE, f"{sentence}: {near}" if near else sentence)
 
 
 def _common(wished: Array, actual: Array) -> Array:

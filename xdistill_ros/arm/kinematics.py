@@ -6,6 +6,8 @@ One instance belongs to one thread: pinocchio's data is scratch memory.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import pink
 import pinocchio as pin
@@ -17,6 +19,9 @@ from xdistill_ros.rig import Hold, Reason, Rig
 from xdistill_ros.rig.poses import invert, pose_from_quaternion
 from xdistill_ros.rig.poses import pose_error as pose_error  # the arm's rooms take it from here
 
+from .avoidance import Avoidance
+from .clearance import Clearance
+from .pairs import Pairs, keep_apart
 from .robot_model import TCP, robot_model
 
 Array = NDArray[np.float64]
@@ -36,6 +41,7 @@ class Kinematics:
 
     def __init__(self, rig: Rig) -> None:
         """Raises RigError when the URDF and the rig do not fit: see `robot_model`."""
+        self._rig = rig
         self._model = robot_model(rig)
         self._data = self._model.createData()
         self._frame = self._model.getFrameId(TCP)
@@ -52,6 +58,15 @@ class Kinematics:
         posture.set_target(np.array(rig.arm.home_rad))
         self._tasks = [self._task, posture]
         self._limits = [ConfigurationLimit(self._model, config_limit_gain=0.5), VelocityLimit(self._model)]
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Which links are to keep apart; made when first asked for, since meshes take their time to load."""
+        return keep_apart(self._rig, self._model)
+
+    def clearance(self) -> Clearance:
+        """A measure of `pairs` of its own."""
+        return Clearance(self._model, self.pairs)
 
     def forward(self, positions: Array) -> Array:
         """TCP pose (4, 4) in the base frame for joint angles (J,) in radians."""
@@ -75,17 +90,21 @@ class Kinematics:
         frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
         return np.asarray(pin.computeFrameJacobian(self._model, self._data, positions, self._frame, frame))
 
-    def velocity_towards(self, pose: Array, positions: Array, dt_s: float) -> Array:
+    def velocity_towards(
+        self, pose: Array, positions: Array, dt_s: float, avoidance: Avoidance | None = None
+    ) -> Array:
         """Joint velocities (J,) in rad/s that, kept for `dt_s`, bring the TCP as near to `pose` (4, 4) as they may.
 
         One damped Gauss-Newton step as a quadratic programme within joint position and velocity limits, so that it
         is bounded for any pose, also an unreachable one, and at any singularity. `positions` are clipped into limits.
+        `avoidance` also slows links that come near to each other or to the table.
         """
         inside = np.clip(positions, self._model.lowerPositionLimit, self._model.upperPositionLimit)
         self._configuration.update(inside)
         self._task.set_target(pin.SE3(pose))
+        limits = self._limits if avoidance is None else [*self._limits, avoidance]
         velocity = pink.solve_ik(
-            self._configuration, self._tasks, dt_s, solver="daqp", limits=self._limits, safety_break=False
+            self._configuration, self._tasks, dt_s, solver="daqp", limits=limits, safety_break=False
         )
         # the solver keeps limits to its tolerance, this to rounding
         slowest = np.maximum((self._model.lowerPositionLimit - inside) / dt_s, -self._model.velocityLimit)

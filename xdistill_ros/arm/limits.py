@@ -1,10 +1,10 @@
-"""The set of motions that an arm may make next: joint, velocity, acceleration, TCP speed and workspace limits.
+"""The set of motions that an arm may make next: joint, velocity, acceleration, TCP speed, workspace and clearance limits.
 
 Owns the last admitted set-point and its velocity, and keeps one invariant: from there, braking each joint at its
-acceleration limit ends inside every position limit. A wish is admitted if the invariant still holds after it, clamped
-where a joint limit can do that, turned along a wall of the workspace where that is enough, and otherwise replaced by
-one tick of that braking, which was found safe a tick ago. So whatever is wished, a safe next set-point exists. Uses
-nothing but the rig and its kinematics.
+acceleration limit ends inside every position limit, and brings no link too near to another or to the table. A wish is
+admitted if the invariant still holds after it, clamped where a joint limit can do that, turned along a wall of the
+workspace or past a link where that is enough, and otherwise replaced by one tick of that braking, which was found safe
+a tick ago. So whatever is wished, a safe next set-point exists. Uses nothing but the rig and its kinematics.
 
 Velocity is here the difference of two set-points over the tick. Where the arm was seeded outside of a limit (it was
 parked there), it may move in but not further out.
@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 _ROUNDING = 1e-6
 # So near to a wall of the workspace the TCP touches it.
 _AT_WALL_M = 0.002
+# Links so much further apart than they must be do not touch.
+_TOUCHING_M = 0.002
 # A motion along a wall leads a little away from it, since braking each joint alone would bend it into the wall.
 _INWARD_SHARE = 0.2
 
@@ -36,11 +38,9 @@ def braked(velocities: Array, acceleration: Array, dt_s: float) -> Array:
 
 def braking_path(positions: Array, velocities: Array, acceleration: Array, dt_s: float) -> Array:
     """Set-points (N, J) from `positions` (first) to rest (last) under `braked`."""
-    path = [positions]
-    while np.any(velocities):
-        velocities = braked(velocities, acceleration, dt_s)
-        path.append(path[-1] + velocities * dt_s)
-    return np.array(path)
+    ticks = np.arange(1, np.ceil(np.max(np.abs(velocities) / (acceleration * dt_s))) + 1.0)
+    slower = np.sign(velocities) * np.maximum(np.abs(velocities) - ticks[:, None] * acceleration * dt_s, 0.0)
+    return np.concatenate([positions[None], positions + np.cumsum(slower, axis=0) * dt_s])
 
 
 def fastest_before(distance: Array, acceleration: Array, dt_s: float) -> Array:
@@ -66,12 +66,14 @@ class MotionLimits:
         self._acceleration = np.array([joint.acceleration_rad_s2 for joint in joints])
         self._box = np.array([rig.arm.workspace.lower_m, rig.arm.workspace.upper_m])
         self._tcp_speed = rig.arm.safety.tcp_speed_m_s
+        self._clearance = kinematics.clearance()
         self.seed(np.array(rig.arm.home_rad))
 
     def seed(self, positions: Array) -> None:
         """Starts at rest at `positions` (J,), wherever that is."""
         self.positions = np.array(positions)
         self.velocities = np.zeros_like(self.positions)
+        self._apart_m = np.minimum(self._clearance.least_m, self._clearance.distances(self.positions))
 
     def brake(self) -> Array:
         """The next set-point (J,) of the way to rest."""
@@ -85,16 +87,26 @@ class MotionLimits:
         slowed = self._clamp_tcp_speed(velocities)
         if slowed is not velocities:
             found.append(Refusal(Reason.TCP_SPEED, f"slowed to {self._tcp_speed} m/s at the TCP"))
-        outside = self._leaves_workspace(slowed)
+        path = self._path(slowed)
+        outside = self._leaves_workspace(path)
         if outside:
             found.append(outside)
             slowed = self._along_wall(slowed)
+            path = self._path(slowed)
+        near = self._comes_near(path)
+        if near:
+            found.append(near)
+            slowed = self._aside(slowed)
         self._accept(slowed)
         return self.positions, found
 
     def _accept(self, velocities: Array) -> None:
         self.velocities = velocities
         self.positions = self.positions + velocities * self.dt_s
+        if np.any(self._apart_m < self._clearance.least_m):
+            # parked too near: what has been won is not given up again
+            here = self._clearance.distances(self.positions)
+            self._apart_m = np.minimum(self._clearance.least_m, np.maximum(self._apart_m, here))
 
     def _bounds(self) -> tuple[Array, Array]:
         """Least and largest next velocity (J,) by acceleration, velocity and position limits."""
@@ -158,16 +170,41 @@ class MotionLimits:
         inward = _INWARD_SHARE * np.linalg.norm(moving[~walls]) * (below * 1.0 - above)
         change: Array = np.linalg.pinv(jacobian[walls]) @ (inward - moving)[walls]
         turned = np.clip(velocities + change, *self._bounds())
-        if self._tcp_speed_of(turned) <= self._tcp_speed and not self._leaves_workspace(turned):
+        if self._tcp_speed_of(turned) <= self._tcp_speed and not self._leaves_workspace(self._path(turned)):
             return turned
         return braked(self.velocities, self._acceleration, self.dt_s)
 
-    def _leaves_workspace(self, velocities: Array) -> Refusal | None:
-        """Whether the TCP, moving so for a tick and then braking, would leave the box (or go further out of it)."""
+    def _aside(self, velocities: Array) -> Array:
+        """`velocities` without what brings links that touch together, or else one tick of braking."""
+        touching, _ = self._clearance.nearer_than(self.positions, self._apart_m + _TOUCHING_M)
+        gradients = self._clearance.gradients(touching, self.positions)
+        approaching = gradients @ velocities
+        closing = approaching < 0.0
+        change: Array = np.linalg.pinv(gradients[closing]) @ (-(1.0 + _INWARD_SHARE) * approaching[closing])
+        turned = np.clip(velocities + change, *self._bounds())
+        path = self._path(turned)
+        slow = self._tcp_speed_of(turned) <= self._tcp_speed
+        if slow and not self._leaves_workspace(path) and not self._comes_near(path):
+            return turned
+        return braked(self.velocities, self._acceleration, self.dt_s)
+
+    def _path(self, velocities: Array) -> Array:
+        """Set-points (N, J) of a tick at `velocities` and braking after it."""
+        return braking_path(self.positions + velocities * self.dt_s, velocities, self._acceleration, self.dt_s)
+
+    def _comes_near(self, path: Array) -> Refusal | None:
+        """Whether links would come too near to each other or to the table on `path` (N, J)."""
+        met = self._clearance.first_below(path, self._apart_m)
+        if met is None:
+            return None
+        reason = Reason.TABLE if self._clearance.is_table(met[0]) else Reason.SELF_COLLISION
+        return Refusal(reason, f"the motion would leave {self._clearance.words(*met)}")
+
+    def _leaves_workspace(self, path: Array) -> Refusal | None:
+        """Whether the TCP would leave the box on `path` (N, J), or go further out of it than it is."""
         here = self._kinematics.tcp_position(self.positions)
         lower, upper = np.minimum(self._box[0], here), np.maximum(self._box[1], here)
-        start = self.positions + velocities * self.dt_s
-        for positions in braking_path(start, velocities, self._acceleration, self.dt_s):
+        for positions in path:
             tcp = self._kinematics.tcp_position(positions)
             if np.any(tcp < lower - _ROUNDING) or np.any(tcp > upper + _ROUNDING):
                 axis = int(np.argmax(np.maximum(lower - tcp, tcp - upper)))

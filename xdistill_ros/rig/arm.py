@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .base import Strict
-from .fields import Name, Pose, Radians, Seconds, Topic, Vector3
+from .fields import Metres, Name, Pose, Radians, Seconds, Topic, Vector3
 
 
 class CommandInterface(Strict):
@@ -107,6 +107,30 @@ class Safety(Strict):
     )
 
 
+class Clearance(Strict):
+    """How near the arm's links may come to each other and to the table; the URDF's collision shapes say where they are.
+
+    A link without any is taken for a rod between its joints.
+    """
+
+    links_m: Annotated[float, Field(ge=0.002, le=0.1)] = Field(
+        default=0.01, description="least distance of two links that are not neighbours"
+    )
+    table_m: Annotated[float, Field(ge=0.0, le=0.1)] = Field(
+        default=0.005, description="least distance of every link but the base from the table"
+    )
+    table_height_m: Metres | None = Field(
+        default=None, description="the table's top in the base frame; left out: 0, or the workspace's floor where lower"
+    )
+    fingers_m: Annotated[float, Field(ge=0.0, le=0.3)] = Field(
+        default=0.08,
+        description="so far around the TCP the hand may come to the table as near as the workspace's floor allows",
+    )
+    radius_m: dict[Name, Annotated[float, Field(gt=0.0, le=0.3)]] = Field(
+        default={}, description="by joint: radius of the rod that stands for the link that it moves"
+    )
+
+
 class Arm(Strict):
     """The arm: model, joints, limits, and how it takes commands."""
 
@@ -125,6 +149,7 @@ class Arm(Strict):
     )
     workspace: Workspace
     safety: Safety
+    clearance: Clearance = Clearance()
     lag_s: Seconds = Field(description="commanded to measured, as `xdistill calibrate latency` finds it")
 
     @model_validator(mode="after")
@@ -134,6 +159,13 @@ class Arm(Strict):
         for (name, limits), angle in zip(self.joints.items(), self.home_rad, strict=True):
             if not limits.lower_rad <= angle <= limits.upper_rad:
                 raise ValueError(f"home_rad of {name} is {angle}, outside [{limits.lower_rad}, {limits.upper_rad}]")
+        return self
+
+    @model_validator(mode="after")
+    def _radii_are_of_joints(self) -> Self:
+        unknown = [name for name in self.clearance.radius_m if name not in self.joints]
+        if unknown:
+            raise ValueError(f"clearance.radius_m: no joint {', '.join(unknown)}; name one of {', '.join(self.joints)}")
         return self
 
     @model_validator(mode="after")

@@ -70,6 +70,8 @@ class Reason(StrEnum):
     STEP_LIMIT = "step_limit"
     TCP_SPEED = "tcp_speed"
     WORKSPACE = "workspace"
+    SELF_COLLISION = "self_collision"
+    TABLE = "table"
     UNREACHABLE = "unreachable"
     TRACKING_FAILED = "tracking_failed"
     FOLLOWING_ERROR = "following_error"
