@@ -120,6 +120,27 @@ def test_however_many_processes_the_results_stand_in_the_order_of_their_scenes(
     assert found == [(rollouts.FIRST_SEED + index) % 3 == 0 for index in range(7)]
 
 
+@pytest.mark.parametrize(("device", "wanted"), [("cpu", 6), ("cuda", 4)])
+def test_as_many_processes_as_this_one_may_use_cores_and_fewer_at_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, wanted: int
+) -> None:
+    """A container with a share of a large machine: the machine's cores are not its own."""
+    asked: list[int] = []
+
+    class Counted(Inline):
+        def __init__(self, processes: int, mp_context: Any) -> None:
+            super().__init__(processes, mp_context)
+            asked.append(processes)
+
+    monkeypatch.setattr(rollouts, "ProcessPoolExecutor", Counted)
+    monkeypatch.setattr(rollouts.Job, "run", lambda self: [True] * len(self.seeds))
+    monkeypatch.setattr(rollouts.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(rollouts.os, "sched_getaffinity", lambda _: set(range(6)))
+    rollouts.successes(tmp_path, RolloutSettings(), device)
+    rollouts.successes(tmp_path, RolloutSettings(processes=9), device)
+    assert asked == [wanted, 9]
+
+
 def test_the_seeds_are_neither_those_of_demonstrations_nor_those_of_trials() -> None:
     from xdistill_ros.learn.documents import load
     from xdistill_ros.learn.table.encoder import TableDistillation

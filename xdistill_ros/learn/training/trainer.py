@@ -95,7 +95,7 @@ class Training:
             self.policy.encoder.compile()
             self.policy.head.unet.compile()
         self.metrics = runs.Metrics(folder / runs.METRICS, self.step)
-        self.boards = Boards(folder, settings.wandb, self.told)
+        self.boards = Boards(folder, settings.wandb, self.told, self.step)
         self._losses: list[Tensor] = []
         self._saved_at = self._counted_at = time.monotonic()
         self._spent_s = float(checkpoint["spent_s"]) if checkpoint else 0.0
