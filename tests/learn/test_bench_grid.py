@@ -192,7 +192,9 @@ def test_the_benchmarks_that_ship_are_whole(name: str) -> None:
     from xdistill_ros.learn.training.settings import settings
 
     shipped = load(Benchmark, Path(f"config/bench/{name}.yaml"))
-    settings([shipped.training, {"store": "x", "encoder": {"word": "dinov2"}}], name)
+    made = settings([shipped.training, {"store": "x", "encoder": {"word": "dinov2"}}], name)
+    assert made.epochs == shipped.training["epochs"]
+    assert shipped.baseline in shipped.names
 
 
 def test_the_paper_s_grid_has_29_tasks_in_its_numbers() -> None:

@@ -129,7 +129,10 @@ def test_a_checkpoint_of_another_configuration_is_refused_by_field_with_both_val
 
 def test_what_does_not_decide_the_result_may_change(begun: tuple[TrainSettings, Path]) -> None:
     wanted, folder = begun
-    train(wanted.model_copy(update={"checkpoint_s": 7.0, "log_every": 3}), folder)
+    before = curve(folder)
+    outcome = train(wanted.model_copy(update={"checkpoint_s": 7.0, "log_every": 3}), folder)
+    assert outcome.steps == len(before)
+    assert curve(folder) == before
 
 
 def test_a_store_that_grew_is_another_configuration(student: Path, tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ from xdistill_ros.learn.training.trainer import train
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.rig import Rig
-from xdistill_ros.sim import World
+from xdistill_ros.sim import TASKS, World
 from xdistill_ros.sim.pilots import PolicyPilot
-from xdistill_ros.sim.rollout import Run
+from xdistill_ros.sim.rollout import Result, Run, rollout
 
 
 def flown(rig: Rig, pilot: PolicyPilot) -> list[Chunk]:
@@ -78,8 +78,9 @@ def small_table() -> Rig:
     return rigs.parse(document, "small table")
 
 
-def test_a_policy_of_a_folder_is_rolled_out_to_the_end(tmp_path: Path) -> None:
-    """Random weights close no door; that the arm holds where it stands for the whole time is enough here."""
+@pytest.fixture
+def flier(tmp_path: Path) -> Path:
+    """The folder of a policy of random weights, whose cameras are drawn in no time."""
     rig = small_table()
     made = random_policy(sim_table(), "door_close")
     preprocess = {
@@ -89,8 +90,39 @@ def test_a_policy_of_a_folder_is_rolled_out_to_the_end(tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = Student(12, "projection").eval()
     trained = Trained("door_close", rig, preprocess, made.proprio, made.statistics, encoder, made.head)
-    policies.save(trained, tmp_path, {})
-    assert rollouts.Job(tmp_path, "id", (rollouts.FIRST_SEED,), "cpu").run() in ([False], [True])
+    policies.save(trained, tmp_path / "run", {})
+    return tmp_path / "run"
+
+
+def test_a_policy_of_a_folder_is_rolled_out_to_the_end(flier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights close no door, but they move the arm for as long as the task lasts."""
+    seen: list[Result] = []
+
+    def watched(*given: Any) -> Result:
+        seen.append(rollout(*given))
+        return seen[-1]
+
+    monkeypatch.setattr("xdistill_ros.sim.rollout.rollout", watched)
+    monkeypatch.setattr(type(TASKS["door_close"]), "time_limit_s", 2.0)
+    assert rollouts.Job(flier, "id", (rollouts.FIRST_SEED,), "cpu").run() == [False]
+    assert (seen[0].seed, seen[0].condition) == (rollouts.FIRST_SEED, "id")
+    assert seen[0].elapsed_s >= 2.0
+    assert sum(seen[0].holds.values()) < 100, "of 200 control ticks: it holds until the first chunk is there"
+
+
+class Brief(rollouts.Job):
+    """Half a second an episode, in which every second scene lets it succeed."""
+
+    def run(self) -> list[bool]:
+        type(TASKS["door_close"]).time_limit_s = 0.5  # this process is a rollout's own
+        World.success = lambda self: self.elapsed_s > 0.3 and self.seed % 2 == 1  # type: ignore[method-assign]
+        return super().run()
+
+
+def test_processes_of_their_own_share_the_scenes(flier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollouts, "Job", Brief)
+    found = rollouts.successes(flier, RolloutSettings(episodes=3, processes=2), "cpu")
+    assert found == [False, True, False]
 
 
 class Inline:
