@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from xdistill_ros.cli.main import app
+from xdistill_ros.episodes import StoreError
 from xdistill_ros.learn import runs
 from xdistill_ros.learn.bench import grid
 from xdistill_ros.learn.bench.config import Benchmark
 from xdistill_ros.learn.bench.grid import Cell, Evaluation, Shard
 from xdistill_ros.learn.documents import load
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.rig import RigError
 
 TASKS, ENCODERS, SEEDS = ("reach", "push", "hammer"), ("xdistill", "resnet18_scratch"), (0, 1)
 
@@ -106,16 +108,17 @@ def test_a_cell_that_another_process_works_at_is_left_to_it(tmp_path: Path) -> N
     assert len(outcome.done) == len(grid.cells(benchmark())) - 1
 
 
-def test_a_cell_that_cannot_be_worked_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [LearnError, StoreError, RigError, OSError])
+def test_a_cell_that_cannot_be_worked_is_named_and_the_others_go_on(tmp_path: Path, error: type[Exception]) -> None:
     bad = grid.cells(benchmark())[1]
 
     def work(cell: Cell, folder: Path) -> Sequence[Evaluation]:
         if cell == bad:
-            raise LearnError("the scripted policy never succeeds")
+            raise error("what is wrong with it")
         return Work()(cell, folder)
 
     outcome = grid.run(benchmark(), tmp_path, Shard(), work, protocol)
-    assert outcome.failed == {bad: "the scripted policy never succeeds"}
+    assert outcome.failed == {bad: "what is wrong with it"}
     assert len(outcome.done) == len(grid.cells(benchmark())) - 1
 
 
@@ -189,7 +192,9 @@ def test_the_benchmarks_that_ship_are_whole(name: str) -> None:
     from xdistill_ros.learn.training.settings import settings
 
     shipped = load(Benchmark, Path(f"config/bench/{name}.yaml"))
-    settings([shipped.training, {"store": "x", "encoder": {"word": "dinov2"}}], name)
+    made = settings([shipped.training, {"store": "x", "encoder": {"word": "dinov2"}}], name)
+    assert made.epochs == shipped.training["epochs"]
+    assert shipped.baseline in shipped.names
 
 
 def test_the_paper_s_grid_has_29_tasks_in_its_numbers() -> None:

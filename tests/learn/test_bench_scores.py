@@ -104,6 +104,9 @@ def test_the_report_has_the_paper_s_columns_intervals_and_what_was_not_run(tmp_p
     assert made.sections[0].rows[1][2] == report.NOTHING  # b never pushed
     assert made.sections[1].rows[0][1].startswith("+45.0 [")  # and is compared where it reached
     assert ("reach", "easy", "95 (10, 10) / 90", "50 (10) / 50") in made.sections[-1].rows
+    assert made.sections[-1].rows[-2:] == tuple(
+        (name, "not run", report.NOTHING, report.NOTHING) for name in ("Adroit (3 tasks)", "DexArt (2 tasks)")
+    )
     text = made.markdown()
     assert "Adroit (3 tasks): not run, it needs" in text
     assert "DexArt (2 tasks): not run, it needs" in text

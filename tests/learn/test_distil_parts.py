@@ -126,6 +126,27 @@ def test_backbones_are_taken_out_of_the_models_around_them(tmp_path, name, prefi
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
 
 
+@pytest.mark.parametrize(
+    ("name", "architecture", "classifier"),
+    [
+        ("convnext_base", "timm/test_convnext", "head.fc"),
+        ("vit_small", "timm/test_vit", "head"),
+        ("resnet18_imagenet", "resnet18", "fc"),
+    ],
+)
+def test_a_classifier_s_file_gives_all_but_its_classifier(tmp_path, monkeypatch, name, architecture, classifier):
+    torch.manual_seed(0)
+    if architecture == "resnet18":
+        state = backbones.torchvision_resnet(architecture).state_dict()
+    else:
+        state = backbones._timm().create_model(architecture.removeprefix("timm/"), num_classes=5).state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "whole.safetensors")
+    monkeypatch.setitem(pretrained.ZOO, name, replace(pretrained.ZOO[name], architecture=architecture))
+    loaded = pretrained.load(name, tmp_path / "whole.safetensors").trunk.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in loaded.items())
+    assert state.keys() - loaded.keys() == {f"{classifier}.weight", f"{classifier}.bias"}
+
+
 def test_positions_are_resampled_to_another_image_size(tmp_path):
     loaded = pretrained.load(TEACHER, teacher_weights(tmp_path / "t.safetensors"), (32, 64))
     assert loaded.input.size == (32, 64)

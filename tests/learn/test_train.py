@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from tests.support.stores import tiny_rig, write_store
@@ -177,10 +178,34 @@ def test_weights_and_biases_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch
 
     real = boards.importlib.import_module
     monkeypatch.setattr(boards.importlib, "import_module", lambda name: Wandb if name == "wandb" else real(name))
-    board = boards.Boards(tmp_path, "arm", {})
+    board = boards.Boards(tmp_path, "arm", {}, 0)
     board.show(3, {"loss": 0.5, "nothing": None})
     board.close()
     assert shown == [(3, {"loss": 0.5}), (-1, {})]
+
+
+def shown_by_tensorboard(folder: Path, name: str) -> list[tuple[int, float]]:
+    found = EventAccumulator(str(folder / "tensorboard"))
+    found.Reload()
+    return [(one.step, one.value) for one in found.Scalars(name)]
+
+
+def test_tensorboard_shows_the_curves(trained: Path) -> None:
+    losses = shown_by_tensorboard(trained, "loss")
+    assert losses[-1][0] == 36
+    told = {one["epoch"] * 3: one["loss"] for one in lines(trained, "held_out")}
+    assert shown_by_tensorboard(trained, "held_out/loss") == [
+        (step, pytest.approx(loss, rel=1e-5)) for step, loss in told.items()
+    ]
+
+
+def test_tensorboard_shows_no_step_twice_when_a_run_goes_on(tmp_path: Path) -> None:
+    for begun_at, loss in ((0, 0.5), (2, 0.25)):
+        board = boards.Boards(tmp_path, None, {}, begun_at)
+        for step in range(begun_at + 1, 5):
+            board.show(step, {"loss": loss})
+        board.close()
+    assert shown_by_tensorboard(tmp_path, "loss") == [(1, 0.5), (2, 0.5), (3, 0.25), (4, 0.25)]
 
 
 @pytest.mark.parametrize("word", ["resnet18_scratch", "pointnet"])

@@ -18,6 +18,7 @@ from xdistill_ros.episodes import Store, Writer
 from xdistill_ros.learn import policies, runs
 from xdistill_ros.learn.data.material import Batch
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.training import prepare
 from xdistill_ros.learn.training.policy import Policy
 from xdistill_ros.learn.training.settings import TrainSettings
 from xdistill_ros.learn.training.trainer import Training, train
@@ -128,7 +129,10 @@ def test_a_checkpoint_of_another_configuration_is_refused_by_field_with_both_val
 
 def test_what_does_not_decide_the_result_may_change(begun: tuple[TrainSettings, Path]) -> None:
     wanted, folder = begun
-    train(wanted.model_copy(update={"checkpoint_s": 7.0, "log_every": 3}), folder)
+    before = curve(folder)
+    outcome = train(wanted.model_copy(update={"checkpoint_s": 7.0, "log_every": 3}), folder)
+    assert outcome.steps == len(before)
+    assert curve(folder) == before
 
 
 def test_a_store_that_grew_is_another_configuration(student: Path, tmp_path: Path) -> None:
@@ -163,6 +167,21 @@ def test_memory_that_runs_out_is_told_with_what_to_lower_and_the_run_goes_on(
     assert "Lower --batch (to 8)" in str(told.value)
     train(wanted, tmp_path)
     assert len(curve(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("where", ["fit", "cache_features"])
+def test_memory_that_runs_out_before_the_first_step_is_told_too(
+    store: Path, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare, where, full)
+        with pytest.raises(LearnError, match=r"before the first step, of 16 windows.+lower batch \(to 8\)"):
+            train(tiny(store, student, epochs=1), tmp_path)
+    train(tiny(store, student, epochs=1), tmp_path)
+    assert curve(tmp_path), "the folder is free again"
 
 
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_kept(

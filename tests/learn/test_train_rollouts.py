@@ -27,9 +27,9 @@ from xdistill_ros.learn.training.trainer import train
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.rig import Rig
-from xdistill_ros.sim import World
+from xdistill_ros.sim import TASKS, World
 from xdistill_ros.sim.pilots import PolicyPilot
-from xdistill_ros.sim.rollout import Run
+from xdistill_ros.sim.rollout import Result, Run, rollout
 
 
 def flown(rig: Rig, pilot: PolicyPilot) -> list[Chunk]:
@@ -78,8 +78,9 @@ def small_table() -> Rig:
     return rigs.parse(document, "small table")
 
 
-def test_a_policy_of_a_folder_is_rolled_out_to_the_end(tmp_path: Path) -> None:
-    """Random weights close no door; that the arm holds where it stands for the whole time is enough here."""
+@pytest.fixture
+def flier(tmp_path: Path) -> Path:
+    """The folder of a policy of random weights, whose cameras are drawn in no time."""
     rig = small_table()
     made = random_policy(sim_table(), "door_close")
     preprocess = {
@@ -89,8 +90,39 @@ def test_a_policy_of_a_folder_is_rolled_out_to_the_end(tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = Student(12, "projection").eval()
     trained = Trained("door_close", rig, preprocess, made.proprio, made.statistics, encoder, made.head)
-    policies.save(trained, tmp_path, {})
-    assert rollouts.Job(tmp_path, "id", (rollouts.FIRST_SEED,), "cpu").run() in ([False], [True])
+    policies.save(trained, tmp_path / "run", {})
+    return tmp_path / "run"
+
+
+def test_a_policy_of_a_folder_is_rolled_out_to_the_end(flier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights close no door, but they move the arm for as long as the task lasts."""
+    seen: list[Result] = []
+
+    def watched(*given: Any) -> Result:
+        seen.append(rollout(*given))
+        return seen[-1]
+
+    monkeypatch.setattr("xdistill_ros.sim.rollout.rollout", watched)
+    monkeypatch.setattr(type(TASKS["door_close"]), "time_limit_s", 2.0)
+    assert rollouts.Job(flier, "id", (rollouts.FIRST_SEED,), "cpu").run() == [False]
+    assert (seen[0].seed, seen[0].condition) == (rollouts.FIRST_SEED, "id")
+    assert seen[0].elapsed_s >= 2.0
+    assert sum(seen[0].holds.values()) < 100, "of 200 control ticks: it holds until the first chunk is there"
+
+
+class Brief(rollouts.Job):
+    """Half a second an episode, in which every second scene lets it succeed."""
+
+    def run(self) -> list[bool]:
+        type(TASKS["door_close"]).time_limit_s = 0.5  # this process is a rollout's own
+        World.success = lambda self: self.elapsed_s > 0.3 and self.seed % 2 == 1  # type: ignore[method-assign]
+        return super().run()
+
+
+def test_processes_of_their_own_share_the_scenes(flier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollouts, "Job", Brief)
+    found = rollouts.successes(flier, RolloutSettings(episodes=3, processes=2), "cpu")
+    assert found == [False, True, False]
 
 
 class Inline:
@@ -118,6 +150,27 @@ def test_however_many_processes_the_results_stand_in_the_order_of_their_scenes(
     monkeypatch.setattr(rollouts.Job, "run", lambda self: [seed % 3 == 0 for seed in self.seeds])
     found = rollouts.successes(tmp_path, RolloutSettings(episodes=7, processes=processes), "cpu")
     assert found == [(rollouts.FIRST_SEED + index) % 3 == 0 for index in range(7)]
+
+
+@pytest.mark.parametrize(("device", "wanted"), [("cpu", 6), ("cuda", 4)])
+def test_as_many_processes_as_this_one_may_use_cores_and_fewer_at_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, wanted: int
+) -> None:
+    """A container with a share of a large machine: the machine's cores are not its own."""
+    asked: list[int] = []
+
+    class Counted(Inline):
+        def __init__(self, processes: int, mp_context: Any) -> None:
+            super().__init__(processes, mp_context)
+            asked.append(processes)
+
+    monkeypatch.setattr(rollouts, "ProcessPoolExecutor", Counted)
+    monkeypatch.setattr(rollouts.Job, "run", lambda self: [True] * len(self.seeds))
+    monkeypatch.setattr(rollouts.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(rollouts.os, "sched_getaffinity", lambda _: set(range(6)))
+    rollouts.successes(tmp_path, RolloutSettings(), device)
+    rollouts.successes(tmp_path, RolloutSettings(processes=9), device)
+    assert asked == [wanted, 9]
 
 
 def test_the_seeds_are_neither_those_of_demonstrations_nor_those_of_trials() -> None:

@@ -106,8 +106,9 @@ def test_an_encoder_without_weights_has_no_statistics_to_lose(store: Path, tmp_p
 
 
 def test_the_average_without_buffers(store: Path, student: Path, tmp_path: Path) -> None:
-    """Were only parameters copied, the averaged head would standardise its condition by mean 0 and spread 1."""
+    """Were only parameters averaged, the kept head would standardise its condition as it was when the copy was made."""
     training = Training(tiny(store, student, epochs=1), tmp_path)
+    training.policy.head.film.mean += 1.0  # after the copy
     training.run()
     training.close()
     film = training.averaged().head.film

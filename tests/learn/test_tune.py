@@ -9,13 +9,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tests.support.stores import write_store
+from tests.support.stores import write_episode, write_store
 from tests.support.training import tiny
 from xdistill_ros.cli.main import app
+from xdistill_ros.episodes import Store, Writer
 from xdistill_ros.learn import runs, weights
+from xdistill_ros.learn.data.material import Batch
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks.head import Head
 from xdistill_ros.learn.training import joint
 from xdistill_ros.learn.training.joint import Joint
+from xdistill_ros.learn.training.policy import Policy
 from xdistill_ros.learn.training.trainer import train
 
 CHANGES = (
@@ -85,24 +89,112 @@ def test_a_tuning_that_was_cut_off_goes_on_as_if_it_had_not_been(
 ) -> None:
     wanted = Joint(steps=4, windows=4, save_every=2)
     whole = joint.tune(two, wanted, tmp_path / "whole")
-    learn = joint._Tuning._learn
+    original = joint._Tuning._step
 
-    def until(self, task, anchor, spread, step):
+    def until(self, step, *rest):
         if step == 3:
             raise KeyboardInterrupt
-        return learn(self, task, anchor, spread, step)
+        return original(self, step, *rest)
 
-    monkeypatch.setattr(joint._Tuning, "_learn", until)
-    with pytest.raises(KeyboardInterrupt):
-        joint.tune(two, wanted, tmp_path / "cut")
+    with monkeypatch.context() as patched:
+        patched.setattr(joint._Tuning, "_step", until)
+        with pytest.raises(KeyboardInterrupt):
+            joint.tune(two, wanted, tmp_path / "cut")
     assert runs.load_checkpoint(tmp_path / "cut" / runs.CHECKPOINT)["step"] == 2
-    monkeypatch.setattr(joint._Tuning, "_learn", learn)
     again = joint.tune(two, wanted, tmp_path / "cut")
     assert (tmp_path / "cut" / runs.METRICS).read_text() == (tmp_path / "whole" / runs.METRICS).read_text()
     one, other = tensors(whole), tensors(again)
     assert all(torch.equal(one[name], other[name]) for name in one)
     with pytest.raises(LearnError, match="windows is 4 there and 5 now"):
         joint.tune(two, wanted.model_copy(update={"windows": 5}), tmp_path / "cut")
+
+
+def test_all_that_the_networks_are_shown_was_brought_to_their_device(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the material stays in the computer's memory; here, where there is none, each move makes a copy."""
+    brought: list[torch.Tensor] = []
+    shown: list[torch.Tensor] = []
+    features, loss = Policy.features, Head.loss
+
+    def copied(self, device):
+        assert device.type == "cpu"
+        parts = [part.clone() for part in (self.seen, self.proprio, self.actions)]
+        brought.extend(parts)
+        return Batch(*parts)
+
+    def watched_features(self, seen, generator):
+        shown.append(seen)
+        return features(self, seen, generator)
+
+    def watched_loss(self, condition, actions, generator):
+        shown.append(actions)
+        return loss(self, condition, actions, generator)
+
+    monkeypatch.setattr(Batch, "to", copied)
+    monkeypatch.setattr(Policy, "features", watched_features)
+    monkeypatch.setattr(Head, "loss", watched_loss)
+    joint.tune(two, Joint(steps=1, windows=2), tmp_path)
+    assert len(shown) >= 2 * (1 + 1 + 3), "the head's standard, the spread, and a step's windows of each task"
+    assert all(any(one is other for other in brought) for one in shown)
+
+
+def test_a_loss_that_is_no_number_ends_the_tuning_and_leaves_no_encoder(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Head.loss
+    monkeypatch.setattr(Head, "loss", lambda self, *given: original(self, *given) * float("nan"))
+    with pytest.raises(LearnError, match=r"the loss of step 1 of one is nan; .+ Lower encoder_rate and head_rate"):
+        joint.tune(two, Joint(steps=2, windows=2, save_every=1), tmp_path)
+    assert not (tmp_path / joint.ENCODER).exists()
+    assert not (tmp_path / runs.CHECKPOINT).exists()
+
+
+def test_a_gradient_that_is_no_number_moves_no_weight(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Head.loss
+
+    def steep(self, *given):
+        found = original(self, *given)
+        return found + (found - found.detach()).clamp(min=0).sqrt()  # the slope of a root at nought
+
+    monkeypatch.setattr(Head, "loss", steep)
+    with pytest.raises(LearnError, match="the norm of the gradient of step 1 is nan"):
+        joint.tune(two, Joint(steps=1, windows=2), tmp_path)
+    assert not (tmp_path / joint.ENCODER).exists()
+
+
+def test_memory_that_runs_out_is_told_with_what_to_lower_and_the_tuning_goes_on(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, original = Joint(steps=3, windows=4, save_every=1), joint._Tuning._step
+
+    def large(self, step, *rest):
+        if step == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return original(self, step, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(joint._Tuning, "_step", large)
+        with pytest.raises(LearnError, match=r"4 windows of each of 2 tasks.+--set windows=2"):
+            joint.tune(two, wanted, tmp_path)
+    joint.tune(two, wanted, tmp_path)
+    assert [json.loads(line)["step"] for line in (tmp_path / runs.METRICS).read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_store_may_move_while_a_tuning_rests_but_not_grow(student: Path, tmp_path: Path) -> None:
+    before, run, wanted = write_store(tmp_path / "s.zarr", 2), tmp_path / "run", Joint(steps=1, windows=2)
+    train(tiny(before, student, epochs=2), run)
+    joint.tune([run], wanted, tmp_path / "out")
+    after = before.rename(tmp_path / "moved.zarr")
+    (run / runs.CONFIG).write_text((run / runs.CONFIG).read_text().replace(str(before), str(after)))
+    joint.tune([run], wanted, tmp_path / "out")
+    rig = Store(after).rig
+    with Writer(after, rig, "pick") as writer:
+        write_episode(writer, rig, 2)
+    with pytest.raises(LearnError, match=r"runs\.run\.content\.store"):
+        joint.tune([run], wanted, tmp_path / "out")
 
 
 def test_runs_without_an_encoder_in_common_are_refused(two: list[Path], store: Path, tmp_path: Path) -> None:

@@ -17,15 +17,23 @@ from typing import Any
 
 import yaml
 
+from xdistill_ros.episodes import StoreError
 from xdistill_ros.episodes.files import write_whole
 from xdistill_ros.learn import runs
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.rig import RigError
 
 from .config import LISTS, MACHINE, Benchmark
 from .sharing import alone
 
 log = logging.getLogger(__name__)
 RESULT = "result.json"
+_UNWORKABLE = (
+    LearnError,
+    StoreError,
+    RigError,
+    OSError,
+)  # what is wrong with one cell's data, and may not be with others'
 
 
 @dataclass(frozen=True)
@@ -164,7 +172,7 @@ def run(
                     outcome.busy.append(cell)
                     continue
             outcome.done.append(cell)
-        except LearnError as error:
+        except _UNWORKABLE as error:
             log.error("%s: %s", cell, error)
             outcome.failed[cell] = str(error)
     return outcome

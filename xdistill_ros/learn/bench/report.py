@@ -152,6 +152,7 @@ def _by_task(benchmark: Benchmark, done: Sequence[Result], several: bool) -> Sec
             cells = (_task_cell([one for one in mine if one.cell.encoder == name], benchmark.suite, stratum, several)
                      for name in benchmark.names)  # fmt: skip
             rows.append((task, stratum.group, *cells))
+    rows += [(one.row, "not run", *(NOTHING for _ in benchmark.names)) for one in _not_run(benchmark)]
     said = "maximum (its epochs) / last epoch" if several else "successes / episodes, all seeds"
     return Section(f"By task: {said}", ("task", "", *benchmark.names), tuple(rows))
 
@@ -186,9 +187,13 @@ def _notes(benchmark: Benchmark) -> tuple[str, ...]:
     if len(benchmark.seeds) == 1:
         interval += "; one seed, so nothing of how trainings differ"
     origins = [f"{one.name}: {one.origin}." for one in benchmark.encoders if one.origin]
-    others = suites.NOT_RUN if benchmark.suite == "metaworld" else ()
-    needs = [f"{one.name} ({one.tasks} tasks): not run, it needs {one.needs}." for one in others]
+    needs = [f"{one.row}: not run, it needs {one.needs}." for one in _not_run(benchmark)]
     return (f"{interval}.", *origins, *needs)
+
+
+def _not_run(benchmark: Benchmark) -> tuple[suites.NotRun, ...]:
+    """The suites that the paper's table has beside this benchmark's."""
+    return suites.NOT_RUN if benchmark.suite == "metaworld" else ()
 
 
 def _cell(result: Result) -> dict[str, str | int | float]:

@@ -48,6 +48,11 @@ class NotRun:
     tasks: int
     needs: str
 
+    @property
+    def row(self) -> str:
+        """What its row is called."""
+        return f"{self.name} ({self.tasks} tasks)"
+
 
 NOT_RUN = (
     NotRun(

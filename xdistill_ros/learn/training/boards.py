@@ -1,13 +1,14 @@
-"""Where a training's numbers are shown beside metrics.jsonl: TensorBoard where it is installed, W&B when asked for."""
+"""Where a training's numbers are shown beside metrics.jsonl: TensorBoard, and W&B when asked for."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
 
 from xdistill_ros.learn.errors import LearnError
 
@@ -15,11 +16,13 @@ from xdistill_ros.learn.errors import LearnError
 class Boards:
     """Takes scalars by name. Closing it is needed for the last of them to arrive."""
 
-    def __init__(self, folder: Path, project: str | None, config: Mapping[str, Any]) -> None:
-        """project: of Weights & Biases, None for none. Raises LearnError when it is asked for and not installed."""
-        self._board: Any = None
-        if importlib.util.find_spec("tensorboard") is not None:
-            self._board = importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(folder / "tensorboard"))
+    def __init__(self, folder: Path, project: str | None, config: Mapping[str, Any], step: int) -> None:
+        """project: of Weights & Biases, None for none. step: that the training goes on from; what was shown of later
+        ones is of steps that are taken again.
+
+        Raises LearnError when W&B is asked for and not installed.
+        """
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
         self._run: Any = None
         if project is not None:
             try:
@@ -35,14 +38,12 @@ class Boards:
         """Values at a step; None is left out."""
         known = {name: value for name, value in scalars.items() if value is not None}
         for name, value in known.items():
-            if self._board is not None:
-                self._board.add_scalar(name, value, step)
+            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
         if self._run is not None:
             self._run.log(known, step=step)
 
     def close(self) -> None:
         """Sends what is left."""
-        if self._board is not None:
-            self._board.close()
+        self._board.close()  # type: ignore[no-untyped-call]
         if self._run is not None:
             self._run.finish()

@@ -21,6 +21,7 @@ from xdistill_ros.rig import Rig
 from .settings import RolloutSettings
 
 FIRST_SEED, LAST_SEED = 90_000, 99_999
+_AT_A_GPU = 4  # processes, each with a context and networks of its own in a memory that the training fills already
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,15 @@ def check(rig: Rig, task: str, settings: RolloutSettings, points: bool) -> None:
 
 def successes(folder: Path, settings: RolloutSettings, device: str) -> list[bool]:
     """Whether each of `settings.episodes` succeeded, by the policy in `folder`; always the same scenes."""
-    processes = min(settings.processes or os.cpu_count() or 1, settings.episodes)
+    processes = min(settings.processes or _at_once(device), settings.episodes)
     seeds = range(FIRST_SEED, FIRST_SEED + settings.episodes)
     jobs = [Job(folder, settings.condition, tuple(seeds[start::processes]), device) for start in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         shares = list(pool.map(Job.run, jobs))
     return [shares[index % processes][index // processes] for index in range(settings.episodes)]
+
+
+def _at_once(device: str) -> int:
+    """A process for each core that this one may use, of which a container may have fewer than the machine."""
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, _AT_A_GPU) if device == "cuda" else cores

@@ -133,7 +133,7 @@ class RolloutSettings(Strict):
     every_epochs: int = Field(200, ge=1)
     episodes: int = Field(20, ge=1)
     condition: str = "id"
-    processes: int | None = Field(None, ge=1, description="None: one for each core")
+    processes: int | None = Field(None, ge=1, description="None: one for each core, on a GPU at most 4")
 
 
 class TrainSettings(Strict):

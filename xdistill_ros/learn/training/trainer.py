@@ -21,7 +21,6 @@ from torch import Tensor
 from xdistill_ros import __version__
 from xdistill_ros.learn import policies, runs
 from xdistill_ros.learn.data.material import Batch, Order
-from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.ema import Average
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.learn.rates import one_cycle
@@ -31,10 +30,12 @@ from .boards import Boards
 from .policy import Policy
 from .prefetch import Prefetched
 from .prepare import Prepared, prepare
+from .refusals import check_finite, decisive, memory_told
 from .settings import FREE, TrainSettings
 
 log = logging.getLogger(__name__)
 BEST = "best"
+_RATES = "the learning rates (optimiser.learning_rate, encoder.learning_rate), or set bf16 to false"
 
 
 @dataclass
@@ -77,23 +78,24 @@ class Training:
         self.settings, self.folder = settings, folder
         checkpoint = runs.load_checkpoint(folder / runs.CHECKPOINT)
         self._refuse_others(checkpoint, checkpoint["told"]["content"] if checkpoint else {})
-        self.prepared = self._prepare()
-        self.told = self._refuse_others(checkpoint, self.prepared.content)
-        runs.write_config(folder, settings.model_dump(mode="json"))
-        self.policy = self.prepared.policy
-        self.learning = self.policy.learning
-        self.average = Average(self.learning, settings.average.power, settings.average.ceiling)
-        self.optimiser = self._new_optimiser()
-        self.order = Order(len(self.prepared.train), settings.batch, settings.seed)
-        self.steps, self.step = self.order.steps * settings.epochs, 0
-        self.outcome = Outcome(folder, self.steps, settings.epochs)
-        if checkpoint is not None:
-            self._resume(checkpoint)
+        with memory_told(lambda: _no_room(settings)):
+            self.prepared = self._prepare()
+            self.told = self._refuse_others(checkpoint, self.prepared.content)
+            runs.write_config(folder, settings.model_dump(mode="json"))
+            self.policy = self.prepared.policy
+            self.learning = self.policy.learning
+            self.average = Average(self.learning, settings.average.power, settings.average.ceiling)
+            self.optimiser = self._new_optimiser()
+            self.order = Order(len(self.prepared.train), settings.batch, settings.seed)
+            self.steps, self.step = self.order.steps * settings.epochs, 0
+            self.outcome = Outcome(folder, self.steps, settings.epochs)
+            if checkpoint is not None:
+                self._resume(checkpoint)
         if settings.compile:
             self.policy.encoder.compile()
             self.policy.head.unet.compile()
         self.metrics = runs.Metrics(folder / runs.METRICS, self.step)
-        self.boards = Boards(folder, settings.wandb, self.told)
+        self.boards = Boards(folder, settings.wandb, self.told, self.step)
         self._losses: list[Tensor] = []
         self._saved_at = self._counted_at = time.monotonic()
         self._spent_s = float(checkpoint["spent_s"]) if checkpoint else 0.0
@@ -104,7 +106,7 @@ class Training:
 
     def _refuse_others(self, checkpoint: dict[str, Any] | None, content: Mapping[str, str]) -> dict[str, Any]:
         """What decides this run. Raises LearnError when it is not what the checkpoint was made of."""
-        told = {**self.settings.model_dump(mode="json"), "content": dict(content)}
+        told = decisive(self.settings, content)
         if checkpoint is not None:
             runs.check_same(told, checkpoint["told"], self.folder / runs.CHECKPOINT, FREE)
         return told
@@ -117,11 +119,8 @@ class Training:
     def run(self) -> Outcome:
         """To the last epoch."""
         if self.step < self.steps:
-            batches = Prefetched(self._gather, self.step, self.steps)
-            try:
-                self._steps(batches)
-            except torch.OutOfMemoryError as error:
-                raise LearnError(self._out_of_memory()) from error
+            with memory_told(self._out_of_memory):
+                self._steps(Prefetched(self._gather, self.step, self.steps))
         return self.outcome
 
     # steps
@@ -188,11 +187,7 @@ class Training:
         losses: list[float] = torch.stack(self._losses).float().cpu().tolist()
         first = self.step - len(losses) + 1
         for step, loss in enumerate(losses, first):
-            if not np.isfinite(loss):
-                raise LearnError(
-                    f"the loss of step {step} is {loss}; the checkpoint in {self.folder} is of before. Lower the "
-                    "learning rates (optimiser.learning_rate, encoder.learning_rate), or set bf16 to false"
-                )
+            check_finite(loss, f"the loss of step {step}", self.folder, _RATES)
             self.metrics.write(step, kind="step", epoch=(step - 1) // self.order.steps + 1, loss=loss)
         elapsed = time.perf_counter() - self._began
         rate, share = self._seen / elapsed, batches.waited_s / elapsed
@@ -310,3 +305,12 @@ class Training:
             f"--batch (to {max(1, batch // 2)}), the images' size, or unet.widths{frozen}; a run of another "
             "configuration needs a folder of its own"
         )
+
+
+def _no_room(settings: TrainSettings) -> str:
+    """What to do when not even the first step is reached: networks, caches, a batch through the encoder."""
+    batch = settings.batch
+    return (
+        f"the GPU's memory ran out before the first step, of {batch} windows. End what else is on it (nvidia-smi lists "
+        f"it), or lower batch (to {max(1, batch // 2)}), the images' size, or unet.widths; or train with device cpu"
+    )
