@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from xdistill_ros.teleop import addresses
-from xdistill_ros.teleop.picture import WIDTH_PX, jpeg
+from xdistill_ros.web import addresses
+from xdistill_ros.web.picture import WIDTH_PX, jpeg
 
 
 @pytest.mark.parametrize(
