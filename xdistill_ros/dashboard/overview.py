@@ -13,8 +13,14 @@ SILENT_S = 2.0
 """A node that has said nothing for so long is called silent; it speaks twice a second."""
 GONE_S = 20.0
 """And after so long it is shown no more."""
-_RATES = ("frames", "chunks", "commands", "targets", "ticks")
-_LOST = ("lost", "deadlines_missed", "commands_rejected", "dropped", "gaps")
+_STREAMS = {
+    "frames": "dropped",
+    "chunks": "",
+    "commands": "commands_rejected",
+    "targets": "",
+    "ticks": "deadlines_missed",
+}
+"""What is counted, and where a node says how many of it were lost."""
 _OVER_S = 1.5  # a rate is told from two looks at least so far apart
 
 
@@ -68,9 +74,10 @@ class Overview:
         """What comes how often: `node`, `what`, `hz`, and what of it was `lost` so far."""
         found = []
         for name, node in sorted(self._nodes.items()):
-            lost = sum(float(text) for key, text in node.values.items() if key in _LOST and _is_number(text))
             for key, hz in node.rates.items():
-                found.append({"node": name, "what": key.replace(".", " "), "hz": round(hz, 1), "lost": int(lost)})
+                lost = node.values.get(_STREAMS[key.partition(".")[0]], "")
+                told = {"node": name, "what": key.replace(".", " "), "hz": round(hz, 1)}
+                found.append({**told, "lost": int(float(lost)) if _is_number(lost) else 0})
         return found
 
     def interventions(self) -> dict[str, int]:
@@ -92,7 +99,7 @@ class Overview:
 
 
 def _counted(key: str) -> bool:
-    return key.partition(".")[0] in _RATES
+    return key.partition(".")[0] in _STREAMS
 
 
 def _is_number(text: str) -> bool:

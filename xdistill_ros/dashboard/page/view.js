@@ -21,7 +21,9 @@ export class View {
     at('mode-word').textContent = mode ? WORDS[word] ?? mode : 'No arm';
     at('mode-why').textContent = mode ? why || reason.replaceAll('_', ' ') : 'arm_bridge_node says nothing';
     at('mode-why').title = reason;
-    at('reset').classList.toggle('primary', word === 'stopped');
+    for (const [id, when] of [['engage', ['hold']], ['disengage', ['policy', 'teleop', 'home']], ['reset', ['stopped']]]) {
+      at(id).classList.toggle('primary', when.includes(word));
+    }
   }
 
   seat({ seat, pages }) {
@@ -63,9 +65,9 @@ export class View {
 
   streams(streams) {
     fill('streams', streams.map(({ node, what, hz, lost }) => {
-      const row = make('div', 'stream');
-      row.append(make('span', '', `${node.replace(/_node$/, '').replaceAll('_', ' ')} ${what}`), make('b', '', `${hz.toFixed(1)} Hz`));
-      row.append(make('span', lost ? 'lost' : 'none', lost ? `${lost} lost` : '–'));
+      const row = make('div', 'stream'), name = make('span', '', what);
+      name.append(make('small', '', node.replace(/_node$/, '').replaceAll('_', ' ')));
+      row.append(name, make('span', 'lost', lost ? `${lost} lost` : ''), make('b', '', `${hz.toFixed(1)} Hz`));
       return row;
     }));
   }
