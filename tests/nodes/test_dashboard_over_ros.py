@@ -25,6 +25,13 @@ async def waited(probe: Any, condition: Any, what: str) -> Any:
     return await asyncio.to_thread(probe.wait, condition, what)
 
 
+def start_one_by_one(made: Stack, *nodes: str) -> None:
+    """Each gets the machine to itself while it starts."""
+    for node in nodes:
+        made.processes.start(node)
+        made.probe.wait_state(node)
+
+
 def test_an_operator_leads_two_trials_from_the_page(tmp_path: Path) -> None:
     async def visit() -> None:
         async with tab(tmp_path) as shown:
@@ -104,9 +111,8 @@ def test_stop_on_the_page_brings_the_arm_to_rest_and_nothing_hangs_on_the_page(t
     bundle = write_gentle_bundle(tmp_path / "models" / "move_cube", rig)
     with own_domain() as domain:
         options = graphs.Options(rig=path, domain=domain, bundle=bundle, dashboard=True)
-        with stack_of(tmp_path, ("sim", "policy"), options) as made:
-            for node in ("dashboard_node", "sampler_node", "arm_bridge_node"):
-                made.probe.wait_state(node)
+        with stack_of(tmp_path, ("sim", "policy"), options, started=False) as made:
+            start_one_by_one(made, "sim_node", "arm_bridge_node", "encoder_node", "sampler_node", "dashboard_node")
             asyncio.run(visit(made, rig.dashboard.port))
             assert made.probe.trigger("/arm/reset").success
             made.probe.engage_at_rest()
@@ -139,8 +145,7 @@ def test_where_the_policy_looks_is_shown_while_somebody_wants_to_see_it(tmp_path
 
     with own_domain() as domain:
         options = graphs.Options(rig=path, domain=domain, bundle=ROOT / "models" / "move_cube", dashboard=True)
-        with stack_of(tmp_path, ("sim", "policy"), options) as made:
-            for node in ("dashboard_node", "gaze_node", "sampler_node"):
-                made.probe.wait_state(node)
+        with stack_of(tmp_path, ("sim", "policy"), options, started=False) as made:
+            start_one_by_one(made, "sim_node", "encoder_node", "sampler_node", "dashboard_node", "gaze_node")
             assert "bundle" not in made.probe.status["gaze_node"], "nobody looks: nothing is loaded"
             asyncio.run(visit(made))
