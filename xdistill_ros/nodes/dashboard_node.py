@@ -23,7 +23,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.dashboard.log import Log
 from xdistill_ros.dashboard.overview import Overview
-from xdistill_ros.dashboard.server import Server
 from xdistill_ros.dashboard.wire import Request
 from xdistill_ros.rig import Refusal
 from xdistill_ros.timeline import ArmState
@@ -145,8 +144,14 @@ class DashboardNode(GraphNode):
     def _serve_page(self) -> None:
         told = self.rig.dashboard
         try:
+            from xdistill_ros.dashboard.server import Server
+
             self._server = Server(told, self, state_folder(), self._announce)
             self._server.start()
+        except ModuleNotFoundError as error:
+            extra = "teleop" if error.name == "cryptography" else "dashboard"
+            remedy = f"pip install 'xdistill_ros[{extra}]', or start with --no-dashboard"
+            raise SetupError(f"the dashboard cannot be served: {error.name} is not installed; {remedy}") from error
         except OSError as error:
             ports = f"dashboard.port {told.port}, dashboard.https_port {told.https_port}"
             raise SetupError(

@@ -10,18 +10,20 @@ import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from xdistill_ros.dashboard.picture import jpeg, pack
 from xdistill_ros.dashboard.scene import Scene
-from xdistill_ros.dashboard.server import Server
 from xdistill_ros.rig import Refusal
 
 from . import messages
 from .lifecycle import GraphNode, StopReason, here
+
+if TYPE_CHECKING:
+    from xdistill_ros.dashboard.server import Server
 
 PERIOD_S = 0.1
 _EARLY_S = 0.02  # a camera's frames do not come evenly: one that is nearly due is taken
