@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("any_machine", deadline=None)
 settings.load_profile("any_machine")
 
-IN_REAL_TIME = {"nodes", "graph", "camera", "teleop"}
+IN_REAL_TIME = {"nodes", "graph", "camera", "teleop", "dashboard"}
 """Folders whose tests start processes or pages that must keep up with a clock."""
 
 

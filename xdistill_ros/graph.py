@@ -96,6 +96,8 @@ class Options:
     """This computer, one of the rig's network.hosts: only its share of the graph is started. Empty: all of it, here."""
     namespace: str = ""
     """Before every name of the graph but /clock, for several arms in one domain."""
+    dashboard: bool = False
+    """With the operator's page. Who starts a graph by hand gets it unless they decline; programs ask for it."""
     use_sim_time: bool = False
     """A rig that has no `simulation` follows /clock all the same: a simulator or a bag that is not ours stands in."""
 
@@ -121,11 +123,17 @@ def build(name: GraphName, rig: Rig, options: Options) -> Graph:
     simulated = rig.simulation is not None or options.use_sim_time
     common: dict[str, Value] = {"rig": str(options.rig.resolve()), "use_sim_time": simulated}
     common |= {"host": options.host} if options.host else {}
-    processes = tuple(process for part in parts[name] for process in part(common, options))
+    pages = _pages(parts[name]) if options.dashboard and name != "sim" else ()
+    processes = tuple(process for part in (*parts[name], *pages) for process in part(common, options))
     if options.host:
         processes = _share(name, processes, common, hosts.network_of(rig, options.host), options.host)
     inside = tuple(replace(process, namespace=options.namespace.strip("/")) for process in processes)
     return Graph(name, inside, environment(rig, options.domain, options.host))
+
+
+def _pages(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The operator's page, and what only it shows. Last, so that they start when the others are under way."""
+    return (_dashboard, _gaze) if _policy in parts else (_dashboard,)
 
 
 def _check(name: GraphName, rig: Rig, options: Options) -> None:
@@ -271,6 +279,15 @@ def _recorder(common: Mapping[str, Value], options: Options) -> tuple[Process, .
 
 def _teleop(common: Mapping[str, Value], _options: Options) -> tuple[Process, ...]:
     return (Process("teleop_node", common),)
+
+
+def _dashboard(common: Mapping[str, Value], _options: Options) -> tuple[Process, ...]:
+    return (Process("dashboard_node", common),)
+
+
+def _gaze(common: Mapping[str, Value], _options: Options) -> tuple[Process, ...]:
+    """It asks the sampler for its bundle, when somebody wants to see where the policy looks."""
+    return (Process("gaze_node", common),)
 
 
 def _demonstrator(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:

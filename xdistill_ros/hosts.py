@@ -13,6 +13,8 @@ from xdistill_ros.rig import Network, Rig
 PORT = 11811
 """Of the discovery server: Fast DDS's own choice, and what config/discovery_server.xml has."""
 _CAMERAS = ("sim_node", "camera_node")
+_SHOW_IMAGES = ("dashboard_node", "gaze_node")
+"""Beside the cameras, unless the rig says otherwise: a network carries the pages better than raw images."""
 _NEED_RAW_IMAGES = ("recorder_node", "teleop_node", "trial_node")
 
 
@@ -74,7 +76,8 @@ class Shares:
 
     def place(self, node: str) -> str:
         """The host that runs a node."""
-        return self._network.place(node)
+        named = any(node in spec.runs for spec in self._network.hosts.values())
+        return self.cameras if node in _SHOW_IMAGES and not named else self._network.place(node)
 
     @property
     def cameras(self) -> str:

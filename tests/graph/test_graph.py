@@ -58,6 +58,29 @@ def test_every_executable_is_a_module_with_a_main_and_an_installed_script() -> N
         assert f'{process.executable} = "{module}:main"' in scripts
 
 
+@pytest.mark.parametrize("name", ["policy", "demo", "record", "trial"])
+def test_who_starts_a_graph_by_hand_gets_the_page_beside_it_and_nothing_else_changes(name: graphs.GraphName) -> None:
+    plain = graphs.build(name, RIG, OPTIONS)
+    shown = graphs.build(name, RIG, dataclasses.replace(OPTIONS, dashboard=True))
+    assert shown.processes[: len(plain.processes)] == plain.processes, "the pages start last"
+    added = shown.processes[len(plain.processes) :]
+    assert [process.name for process in added] == ["dashboard_node", "gaze_node"]
+    for process in added:
+        assert process.restart
+        assert callable(importlib.import_module(f"xdistill_ros.nodes.{process.executable}").main)
+        assert f'{process.executable} = "xdistill_ros' in (ROOT / "pyproject.toml").read_text()
+    command = get_command(app).commands["up"]
+    assert next(option for option in command.params if option.name == "dashboard").default is True
+
+
+def test_without_a_policy_nobody_shows_where_it_looks_and_the_table_alone_has_no_page() -> None:
+    by_hand = dataclasses.replace(OPTIONS, bundle=None, dashboard=True)
+    names = [process.name for process in graphs.build("record", RIG, by_hand).processes]
+    assert "dashboard_node" in names
+    assert "gaze_node" not in names
+    assert [process.name for process in graphs.build("sim", RIG, by_hand).processes] == ["sim_node"]
+
+
 def test_a_namespace_reaches_every_process_and_moves_no_parameter(tmp_path: Path) -> None:
     plain = graphs.build("demo", RIG, OPTIONS)
     inside = graphs.build("demo", RIG, dataclasses.replace(OPTIONS, namespace="/cell2/left"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_the_shares_of_all_hosts_are_the_whole_graph(tmp_path: Path) -> None:
     )
     started = [name for host in ("robot", "gpu", "laptop") for name in names(share(tmp_path, host))]
     assert sorted(name for name in started if not name.startswith("clock_")) == sorted(names(whole))
+
+
+def test_the_page_runs_beside_the_cameras_unless_the_rig_says_otherwise(tmp_path: Path) -> None:
+    def host_of(runs: Mapping[str, Sequence[str]]) -> list[str]:
+        path = write_network_rig(tmp_path, runs, {})
+        options = graphs.Options(rig=path, bundle=Path("models/move_cube"), dashboard=True)
+        shares = {host: dataclasses.replace(options, host=host) for host in ("robot", "gpu", "laptop")}
+        built = {host: graphs.build("policy", rigs.load(path), chosen) for host, chosen in shares.items()}
+        return [host for host, graph in built.items() if "dashboard_node" in names(graph)]
+
+    assert host_of(PREFERRED) == ["robot"]
+    assert host_of({"laptop": ["camera_node", "encoder_node"]}) == ["laptop"]
+    assert host_of({"laptop": ["dashboard_node"]}) == ["laptop"]
 
 
 def test_clocks_must_agree_where_stamps_are_made_or_compared(tmp_path: Path) -> None:

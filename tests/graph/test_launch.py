@@ -58,7 +58,7 @@ def test_every_graph_has_a_launch_file_and_no_other_has_one() -> None:
 def test_launch_starts_exactly_the_graph(name: graphs.GraphName) -> None:
     bundle = {"bundle": "models/move_cube"} if "bundle" in arguments_of(name) else {}
     made = launched(name, **bundle)
-    options = graphs.Options(rig=SHIPPED_RIG, **{key: Path(value) for key, value in bundle.items()})
+    options = graphs.Options(rig=SHIPPED_RIG, dashboard=True, **{key: Path(value) for key, value in bundle.items()})
     graph = graphs.build(name, RIG, options)
     context = launch.LaunchContext()
     variables = {

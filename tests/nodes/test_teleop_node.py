@@ -14,7 +14,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from tests.support.graph import own_domain
 from tests.support.steered import rig_with_ports
 from xdistill_ros import rig as rigs
-from xdistill_ros.nodes.teleop_node import TeleopNode, recorder_of, state_folder
+from xdistill_ros.nodes.teleop_node import TeleopNode, recorder_of
 
 
 @pytest.fixture
@@ -63,12 +63,6 @@ def test_a_state_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkey
     refused = node(rig_with_ports(tmp_path))
     assert refused.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert str(in_the_way) in refused.health.status("", {}).message
-
-
-@pytest.mark.parametrize("chosen", ["", "relative/path"])
-def test_without_a_state_folder_of_choice_it_is_under_home(monkeypatch: pytest.MonkeyPatch, chosen: str) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", chosen)
-    assert state_folder() == Path.home() / ".local" / "state" / "xdistill_ros"
 
 
 def test_a_recorder_that_says_less_is_understood() -> None:

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from tests.support.teleop import Browser, Serving, browser, trusting
-from xdistill_ros.teleop import addresses
-from xdistill_ros.teleop.session import TRIES
+from xdistill_ros.web import addresses
+from xdistill_ros.web.session import TRIES
 
 pytestmark = pytest.mark.timeout(120)
 

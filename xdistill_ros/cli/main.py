@@ -88,6 +88,9 @@ def up(
     domain: Domain = None,
     host: Host = "",
     namespace: Namespace = "",
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard/--no-dashboard", help="With the operator's page, on this computer's port 8090.")
+    ] = True,
     use_sim_time: Annotated[
         bool, typer.Option("--use-sim-time", help="A rig without `simulation` follows /clock all the same.")
     ] = False,
@@ -101,7 +104,7 @@ def up(
     options = graphs.Options(
         rig=path, bundle=bundle, task=task, condition=condition, seed=seed, trials=trials, output=output,
         store=store, operator=operator, demonstrations=demonstrations, shadow=shadow, speed=speed, domain=domain,
-        host=host, namespace=namespace, use_sim_time=use_sim_time,
+        host=host, namespace=namespace, dashboard=dashboard, use_sim_time=use_sim_time,
     )  # fmt: skip
     try:
         made = graphs.build(graph, loaded, options)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
@@ -92,6 +95,24 @@ class Caller:
             client.remove_pending_request(future)
             raise CallError(f"{service}: no answer within {self._timeout_s:.0f} s")
         return future.result()
+
+
+class Line:
+    """Calls to one peer's services from an event loop, one after another in a thread of their own."""
+
+    def __init__(self, node: Node, timeout_s: float) -> None:
+        """`timeout_s` as for `Caller`."""
+        self._caller = Caller(node, timeout_s)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="calls")
+
+    async def ask(self, call: Callable[[Caller], str]) -> str:
+        """What `call` gives. Raises CallError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, self._caller)
+
+    def close(self) -> None:
+        """Ends the thread after its call."""
+        self._thread.shutdown(cancel_futures=True)
+        self._caller.close()
 
 
 def _named(name: str, value: Any) -> Any:

@@ -66,6 +66,7 @@ def _or_none(read: Callable[[str], object]) -> Callable[[str], object]:
 _SCENES: tuple[graphs.GraphName, ...] = ("sim", "demo", "record", "trial")
 _SCORED: tuple[graphs.GraphName, ...] = ("demo", "trial")
 _POLICIES: tuple[graphs.GraphName, ...] = ("policy", "demo", "record", "trial")
+_RUNNING: tuple[graphs.GraphName, ...] = ("policy", "demo", "record", "trial")
 _ARGUMENTS = {
     "rig": _Argument("", "rig file; empty: $XDISTILL_RIG, else the simulated table", _rig_file),
     "bundle": _Argument("", "bundle folder; empty: the one that ships; record: none", _or_none(Path), _POLICIES),
@@ -84,6 +85,7 @@ _ARGUMENTS = {
     "domain": _Argument("", "ROS domain id instead of the rig's", _or_none(int)),
     "host": _Argument("", "this computer among the rig's network.hosts; empty: everything runs here"),
     "namespace": _Argument("", "before every name but /clock, for several arms in one domain"),
+    "dashboard": _Argument("true", "false: without the operator's page", _switch, _RUNNING),
     "use_sim_time": _Argument("false", "true: a rig without `simulation` follows /clock all the same", _switch),
 }
 

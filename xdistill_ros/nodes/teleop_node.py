@@ -6,13 +6,9 @@ hears the arm, the recorder and a camera. Every decision is the console's; this 
 
 from __future__ import annotations
 
-import asyncio
 import math
-import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,12 +21,13 @@ from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.teleop.console import Recorder
 from xdistill_ros.teleop.helm import Wish
 from xdistill_ros.teleop.mapping import Array
-from xdistill_ros.teleop.picture import jpeg
 from xdistill_ros.teleop.server import Server
 from xdistill_ros.teleop.wire import Action
+from xdistill_ros.web.picture import jpeg
+from xdistill_ros.web.state import state_folder
 
 from . import messages
-from .calls import Caller, CallError
+from .calls import CallError, Line
 from .lifecycle import GraphNode, SetupError, run
 from .tunables import Tunable
 
@@ -69,7 +66,7 @@ class TeleopNode(GraphNode):
         self._tcp_poses = self.poll(PoseStamped, "/arm/tcp_pose", self.qos.newest())
         self._tcp: PoseStamped | None = None
         self._pictures = self.poll(Image, f"/{self._camera}/color/image_raw", self.qos.newest())
-        self._callers = {name: _Line(self) for name in ("/recorder", "/arm")}
+        self._callers = {name: Line(self, _CALL_S) for name in ("/recorder", "/arm")}
         for line in self._callers.values():
             self.when_released(line.close)
         self._serve_page()
@@ -158,8 +155,9 @@ class TeleopNode(GraphNode):
         """Asks the recorder or the bridge, each on its own line: STOP waits for no recorder."""
         service = _SERVICES[action]
         line = next(line for prefix, line in self._callers.items() if service.startswith(prefix))
+        engages = action is Action.ARM_ENGAGE
         try:
-            return True, await line.ask(service)
+            return True, await line.ask(lambda to: to.switch(service, True) if engages else to.trigger(service))
         except CallError as error:
             return False, str(error)
 
@@ -207,25 +205,6 @@ class TeleopNode(GraphNode):
         self._server.later(self._server.console.tell_picture, picture)
 
 
-class _Line:
-    """Blocking calls to one peer's services, one after another in a thread of their own."""
-
-    def __init__(self, node: GraphNode) -> None:
-        self._caller = Caller(node, _CALL_S)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="calls")
-
-    async def ask(self, service: str) -> str:
-        """Calls it; its message. Raises CallError."""
-        engages = service == _SERVICES[Action.ARM_ENGAGE]
-        call = partial(self._caller.switch, service, True) if engages else partial(self._caller.trigger, service)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
-    def close(self) -> None:
-        """Ends the thread after its call."""
-        self._thread.shutdown(cancel_futures=True)
-        self._caller.close()
-
-
 def recorder_of(message: DiagnosticStatus) -> Recorder:
     """What /recorder/status says; a number that is missing or none is 0."""
     values = {pair.key: pair.value for pair in message.values}
@@ -239,13 +218,6 @@ def _number(text: str) -> float:
     except ValueError:
         return 0.0
     return value if math.isfinite(value) else 0.0
-
-
-def state_folder() -> Path:
-    """Where certificate and tokens are kept: $XDG_STATE_HOME/xdistill_ros, by default under ~/.local/state."""
-    chosen = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(chosen) if Path(chosen).is_absolute() else Path.home() / ".local" / "state"
-    return home / "xdistill_ros"
 
 
 main = partial(run, TeleopNode)

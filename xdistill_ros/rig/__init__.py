@@ -8,10 +8,11 @@ from .load import RigError, load, parse
 from .measurement import Measurement
 from .network import Host, Network
 from .reasons import Hold, Reason, Refusal
-from .schema import Rig, Teleop
+from .schema import Dashboard, Rig, Teleop
 from .spaces import ActionSpace
 
 __all__ = [
-    "ActionSpace", "Arm", "Camera", "Difference", "Gripper", "Hold", "Host", "Intrinsics", "Measurement", "Network",
-    "Pose", "Reason", "Refusal", "Rig", "RigError", "Teleop", "Workspace", "changes", "differences", "load", "parse",
+    "ActionSpace", "Arm", "Camera", "Dashboard", "Difference", "Gripper", "Hold", "Host", "Intrinsics", "Measurement",
+    "Network", "Pose", "Reason", "Refusal", "Rig", "RigError", "Teleop", "Workspace", "changes", "differences", "load",
+    "parse",
 ]  # fmt: skip

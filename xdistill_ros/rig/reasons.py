@@ -53,6 +53,7 @@ class Reason(StrEnum):
     CAMERA_SLOW = "camera_slow"
     # sampler
     SAMPLER_TOO_SLOW = "sampler_too_slow"
+    GAZE_UNKNOWN = "gaze_unknown"
     # chunk
     CHUNK_NOT_FINITE = "chunk_not_finite"
     CHUNK_CHANNELS = "chunk_channels"

@@ -109,6 +109,22 @@ class Teleop(Strict):
         return self
 
 
+class Dashboard(Strict):
+    """The operator's page."""
+
+    port: Annotated[int, Field(ge=1024, le=65535)] = Field(default=8090, description="plain HTTP, on this computer")
+    other_devices: bool = Field(
+        default=False, description="let a tablet in, too: by HTTPS, and with the code that is printed at the start"
+    )
+    https_port: Annotated[int, Field(ge=1024, le=65535)] = Field(default=8453, description="HTTPS, for other devices")
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.port == self.https_port:
+            raise ValueError(f"port and https_port are both {self.port}; give each its own")
+        return self
+
+
 class Span(Strict):
     """A range of seconds that the simulator draws from."""
 
@@ -148,6 +164,7 @@ class Rig(Strict):
     policy: Policy
     recording: Recording = Recording()
     teleop: Teleop = Teleop()
+    dashboard: Dashboard = Dashboard()
     simulation: Simulation | None = Field(default=None, description="present exactly for simulated rigs")
     network: Network | None = Field(default=None, description="present where the graph runs on several computers")
     calibration: Path | None = Field(

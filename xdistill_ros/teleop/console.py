@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from xdistill_ros.rig import Reason, Refusal, Rig
+from xdistill_ros.web.session import Seat
 
 from .helm import Helm, Wish
 from .mapping import Array, Frame
-from .session import Seat
 from .wire import Action, Call, Claim, Leave, Message, Ping, Release, Sample, Settings
 
 REPEAT_S = 0.1

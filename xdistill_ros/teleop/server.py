@@ -1,252 +1,41 @@
-"""The page's server: HTTPS for headsets, plain HTTP for this computer alone, pairing, the socket.
-
-A thread of its own with one event loop, in which the console lives. Everything that a request can reach is listed here:
-the page's files, which are read once at the start, three addresses, nothing of the file system.
-"""
+"""The teleoperation page's server: the console in a site's thread, and its ticks."""
 
 from __future__ import annotations
 
-import asyncio
-import datetime
-import ssl
-import threading
 import time
-from collections.abc import Awaitable, Callable
-from importlib import resources
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
-from pydantic import Field, ValidationError
 
 from xdistill_ros.rig import Rig
-from xdistill_ros.rig.base import Strict
+from xdistill_ros.web.link import Limits, Link
+from xdistill_ros.web.site import Door, Site
 
-from . import addresses
-from .certificate import Certificate
 from .console import REPEAT_S, Console, Graph
-from .link import Link
-from .session import TOKEN_S, Pairing, Tokens
-from .wire import MAX_BYTES
+from .wire import MAX_BYTES, read
 
-_START_S = 10.0
-_PAGES = 16  # connected at once
-_SILENT_S = 5.0  # a peer that answers no ping for so long is gone, however it vanished
-_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Permissions-Policy": "xr-spatial-tracking=(self), gamepad=(self), camera=(), microphone=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LIMITS = Limits(MAX_BYTES, rate_hz=200.0, burst=200.0)  # a headset has 72 to 120 frames a second
 
 
-class _Code(Strict):
-    """The body of a pairing request."""
-
-    code: str = Field(max_length=16)
-
-
-class Server:
+class Server(Site):
     """Serves one rig's page from `start` to `stop`."""
 
     def __init__(self, rig: Rig, graph: Graph, folder: Path, announce: Callable[[str], None]) -> None:
         """`folder` keeps certificate and tokens; `announce` gets every new pairing code."""
-        self._ports = rig.teleop.port, rig.teleop.http_port
-        self._folder = folder
+        ports = rig.teleop
+        door = Door("teleop", "xdistill_ros.teleop", ports.http_port, ports.port, "xdistill", True, REPEAT_S / 4)
+        super().__init__(door, LIMITS, folder, announce)
         self.console = Console(rig, graph, time.monotonic)
-        self._pairing = Pairing(announce)
-        self._tokens = Tokens(folder / "teleop_tokens.json")
-        self._certificate = Certificate(folder)
-        self._names = addresses.names()
-        self._files = _files()
-        self._numbers = count(1)
-        self._failure: BaseException | None = None
-        self.address = self.fingerprint = ""
-        """What to type into a headset's browser: short, since plain HTTP from elsewhere is sent to HTTPS; and the
-        certificate's SHA-256, as browsers show it. Known when it has started."""
+        self._shown_s = 0.0
 
-    # ---- called by the node's threads
+    async def connected(self, number: int, socket: web.WebSocketResponse) -> None:
+        """Until the page is gone."""
+        await Link(number, socket, self.console, read, LIMITS, time.monotonic).serve()
 
-    def start(self) -> None:
-        """Serves when it returns. Raises OSError when a port is taken or the folder cannot be written."""
-        outward = addresses.addresses()
-        self._certificate.ensure([*self._names, *outward], datetime.datetime.now(datetime.UTC))
-        self.fingerprint = self._certificate.fingerprint()
-        self.address = f"{next(iter(outward), self._names[-1])}:{self._ports[1]}"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="teleop server", daemon=True)
-        self._thread.start()
-        try:
-            asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(_START_S)
-        except BaseException:
-            self._end_loop()
-            raise
-
-    def stop(self) -> None:
-        """Lets go of the arm, closes all connections and ends the thread."""
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_START_S)
-        self._end_loop()
-
-    def later(self, told: Callable[..., None], *arguments: object) -> None:
-        """Calls one of the console's methods in the server's thread. Thread-safe."""
-        self._loop.call_soon_threadsafe(told, *arguments)
-
-    def now(self, told: Callable[..., None], *arguments: object) -> None:
-        """The same, and waits until it is done. Not to be called in the server's thread."""
-
-        async def tell() -> None:
-            told(*arguments)
-
-        if not self._thread.is_alive():
-            return
-        asyncio.run_coroutine_threadsafe(tell(), self._loop).result(_START_S)
-
-    @property
-    def code(self) -> str:
-        """The pairing code now."""
-        return self._pairing.code
-
-    # ---- the server's thread
-
-    def _run(self) -> None:
-        """The thread. Without its tick no time-out is noticed: when that fails, so does the thread, and its process."""
-        self._loop.run_forever()
-        if self._failure is not None:
-            raise self._failure
-
-    def _ticked(self, ticking: asyncio.Task[None]) -> None:
-        if not ticking.cancelled():
-            self._failure = ticking.exception()
-            self._loop.stop()
-
-    async def _open(self) -> None:
-        app = web.Application(middlewares=[self._guard], client_max_size=1024)
-        app.on_response_prepare.append(_add_headers)
-        app.router.add_get("/", self._on_page)
-        app.router.add_get("/page/{name}", self._on_page)
-        app.router.add_get("/session", self._on_session)
-        app.router.add_post("/pair", self._on_pair)
-        app.router.add_get("/socket", self._on_socket)
-        self._sockets: set[web.WebSocketResponse] = set()
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        secret = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        secret.load_cert_chain(self._certificate.certificate, self._certificate.key)
-        try:
-            await web.TCPSite(self._runner, None, self._ports[0], ssl_context=secret).start()
-            await web.TCPSite(self._runner, None, self._ports[1]).start()
-        except OSError:
-            await self._runner.cleanup()
-            raise
-        self._ticking = asyncio.create_task(self._tick())
-        self._ticking.add_done_callback(self._ticked)
-
-    async def _close(self) -> None:
-        self._ticking.cancel()
-        for socket in list(self._sockets):
-            await socket.close(message=b"teleop_node ends")
-        await self._runner.cleanup()
-
-    async def _tick(self) -> None:
-        shown_s = 0.0
-        while True:
-            await asyncio.sleep(REPEAT_S / 4)
-            self.console.tick()
-            if time.monotonic() - shown_s >= REPEAT_S * 5:
-                shown_s = time.monotonic()
-                self.console.show_state()
-
-    def _end_loop(self) -> None:
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
-
-    # ---- requests
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Turns away who calls us by a name that is not ours; sends plain HTTP from elsewhere to HTTPS."""
-        host = addresses.host_of(request.headers.get("Host", ""))
-        if not addresses.is_ours(host, self._names):
-            raise web.HTTPMisdirectedRequest(text=f"this server is {self.address}, or {', '.join(self._names)}\n")
-        if not request.secure and not addresses.is_loopback(request.remote):
-            shown = f"[{host}]" if ":" in host else host
-            raise web.HTTPPermanentRedirect(f"https://{shown}:{self._ports[0]}/")
-        return await handler(request)
-
-    async def _on_page(self, request: web.Request) -> web.Response:
-        name = request.match_info.get("name", "index.html")
-        if name not in self._files:
-            raise web.HTTPNotFound(text="no such page\n")
-        kind, content = self._files[name]
-        return web.Response(body=content, content_type=kind, charset="utf-8")
-
-    async def _on_session(self, request: web.Request) -> web.Response:
-        return web.json_response({"paired": self._paired(request)})
-
-    async def _on_pair(self, request: web.Request) -> web.Response:
-        self._check_origin(request)
-        try:
-            asked = _Code.model_validate_json(await request.read())
-        except ValidationError:
-            raise web.HTTPBadRequest(text="send the six digits as JSON\n") from None
-        refusal = self._pairing.attempt(asked.code, time.monotonic())
-        if refusal is not None:
-            return web.json_response({"sentence": refusal.sentence}, status=403)
-        answer = web.json_response({"paired": True})
-        answer.set_cookie(
-            _cookie(request), self._tokens.issue(time.time()), max_age=int(TOKEN_S), httponly=True,
-            samesite="Strict", secure=request.secure,
-        )  # fmt: skip
-        return answer
-
-    async def _on_socket(self, request: web.Request) -> web.StreamResponse:
-        self._check_origin(request)
-        if not self._paired(request):
-            raise web.HTTPUnauthorized(text="enter the code first\n")
-        if len(self._sockets) >= _PAGES:
-            raise web.HTTPServiceUnavailable(text=f"{_PAGES} pages are open; close some\n")
-        socket = web.WebSocketResponse(max_msg_size=MAX_BYTES, heartbeat=_SILENT_S, timeout=1.0, compress=False)
-        await socket.prepare(request)
-        self._sockets.add(socket)
-        try:
-            await Link(next(self._numbers), socket, self.console, time.monotonic).serve()
-        finally:
-            self._sockets.discard(socket)
-        return socket
-
-    def _paired(self, request: web.Request) -> bool:
-        return self._tokens.valid(request.cookies.get(_cookie(request), ""), time.time())
-
-    def _check_origin(self, request: web.Request) -> None:
-        """Other sites' pages may send requests here with the operator's cookies; browsers say whose page it was."""
-        wanted = f"{'https' if request.secure else 'http'}://{request.headers.get('Host', '')}"
-        if request.headers.get("Origin", "") != wanted:
-            raise web.HTTPForbidden(text="only this server's own page may ask for this\n")
-
-
-def _cookie(request: web.Request) -> str:
-    """One for each scheme: a browser lets no page without HTTPS replace a cookie that came with it."""
-    return "__Host-xdistill" if request.secure else "xdistill"
-
-
-def _files() -> dict[str, tuple[str, bytes]]:
-    """The page's files: name -> content type, content."""
-    found = {}
-    for file in resources.files("xdistill_ros.teleop").joinpath("page").iterdir():
-        suffix = Path(file.name).suffix
-        if suffix in _KINDS:
-            found[file.name] = (_KINDS[suffix], file.read_bytes())
-    return found
-
-
-async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
+    def tick(self) -> None:
+        """Time-outs, and twice a second the state for every page."""
+        self.console.tick()
+        if time.monotonic() - self._shown_s >= REPEAT_S * 5:
+            self._shown_s = time.monotonic()
+            self.console.show_state()

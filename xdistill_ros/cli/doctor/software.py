@@ -57,6 +57,7 @@ def examine() -> Iterator[Finding]:
     yield _kinematics()
     yield _opengl()
     yield modules("films of trials", ("av",), "pip install 'xdistill_ros[sim]'")
+    yield modules("the dashboard", ("aiohttp",), "pip install 'xdistill_ros[dashboard]'")
     yield modules("teleoperation", ("aiohttp", "cryptography"), "pip install 'xdistill_ros[teleop]'")
     yield modules(
         "tools for episodes", ("av", "imagecodecs", "matplotlib", "pyarrow", "rosbags"),

@@ -22,7 +22,7 @@ TOKEN_S = 12 * 3600.0
 """How long a paired browser stays paired: a working day."""
 _TOKENS = 32  # browsers remembered; the oldest is forgotten first
 IDLE_S = 30.0
-"""A seat whose clutch has not been held for so long goes to whoever asks next."""
+"""A seat whose holder has done nothing for so long (held no clutch, pressed no button) goes to whoever asks next."""
 
 
 class Pairing:
@@ -100,13 +100,13 @@ class Seat:
         if self.holder not in (None, client) and idle_s < IDLE_S:
             return Refusal(
                 Reason.SECOND_CLIENT,
-                f"another page steers; press 'Give up' there, or wait {IDLE_S - idle_s:.0f} s without its clutch held",
+                f"another page steers; press 'Give up' there, or wait {IDLE_S - idle_s:.0f} s in which it does nothing",
             )
         self.holder, self._used_s = client, now_s
         return None
 
     def use(self, now_s: float) -> None:
-        """The holder's clutch is held."""
+        """The holder does something."""
         self._used_s = now_s
 
     def leave(self, client: int) -> bool:

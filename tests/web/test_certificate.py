@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xdistill_ros.teleop.certificate import VALID_FOR, Certificate
+from xdistill_ros.web.certificate import VALID_FOR, Certificate
 
 NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 HOSTS = ["localhost", "robot.local", "192.168.1.5"]
@@ -16,7 +16,7 @@ HOSTS = ["localhost", "robot.local", "192.168.1.5"]
 
 @pytest.fixture
 def made(tmp_path: Path) -> Certificate:
-    certificate = Certificate(tmp_path / "state")
+    certificate = Certificate(tmp_path / "state", "page")
     assert certificate.ensure(HOSTS, NOW)
     return certificate
 
@@ -52,7 +52,7 @@ def test_damaged_files_are_replaced(made: Certificate, tmp_path: Path, spoil: st
     if spoil == "no key":
         made.key.unlink()
     elif spoil == "another key":
-        other = Certificate(tmp_path / "other")
+        other = Certificate(tmp_path / "other", "page")
         other.ensure(HOSTS, NOW)
         made.key.write_bytes(other.key.read_bytes())
     else:

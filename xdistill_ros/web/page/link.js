@@ -1,4 +1,4 @@
-// The socket to teleop_node: opens it again when it closes, measures the way there and back. Knows no meanings.
+// The socket to the page's node: opens it again when it closes, measures the way there and back. Knows no meanings.
 
 const FIRST_WAIT_MS = 500, LONGEST_WAIT_MS = 5000, PING_MS = 1000;
 const FULL_BYTES = 8192; // so much waits when the network stands still; samples that would come late are not sent

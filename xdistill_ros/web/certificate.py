@@ -25,9 +25,11 @@ _RENEW_BEFORE = datetime.timedelta(days=14)
 class Certificate:
     """Certificate and key of one server, in one PEM file each."""
 
-    def __init__(self, folder: Path) -> None:
-        self.certificate = folder / "teleop_certificate.pem"
-        self.key = folder / "teleop_key.pem"
+    def __init__(self, folder: Path, server: str) -> None:
+        """`server` begins the files' names: each has its own, so that two that start at once do not mix theirs."""
+        self._server = server
+        self.certificate = folder / f"{server}_certificate.pem"
+        self.key = folder / f"{server}_key.pem"
 
     def ensure(self, hosts: Iterable[str], now: datetime.datetime) -> bool:
         """Makes what is missing for `hosts` (names and addresses) at `now` (with a time zone); whether it did."""
@@ -35,7 +37,7 @@ class Certificate:
         if self._serves(wanted, now):
             return False
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _signed(key, wanted, now)
+        made = _signed(key, self._server, wanted, now)
         write_private(
             self.key,
             key.private_bytes(
@@ -63,8 +65,10 @@ class Certificate:
         return holds and hosts <= covered and key.public_key() == loaded.public_key()
 
 
-def _signed(key: ec.EllipticCurvePrivateKey, hosts: frozenset[str], now: datetime.datetime) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "xdistill_ros teleoperation")])
+def _signed(
+    key: ec.EllipticCurvePrivateKey, server: str, hosts: frozenset[str], now: datetime.datetime
+) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"xdistill_ros {server}")])
     return (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xdistill_ros.rig import Reason
-from xdistill_ros.teleop.session import IDLE_S, PAUSE_S, TOKEN_S, TRIES, Pairing, Seat, Tokens
+from xdistill_ros.web.session import IDLE_S, PAUSE_S, TOKEN_S, TRIES, Pairing, Seat, Tokens
 
 
 def wrong(code: str) -> str:

@@ -29,7 +29,7 @@ async function attempt() {
     said.textContent = answer.status === 403 && answer.headers.get('Content-Type').includes('json')
       ? (await answer.json()).sentence : await answer.text();
   } catch {
-    said.textContent = 'teleop_node does not answer; is it up?';
+    said.textContent = 'The server does not answer; is its node up?';
   }
   code.select();
   return false;

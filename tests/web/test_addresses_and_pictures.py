@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from xdistill_ros.teleop import addresses
-from xdistill_ros.teleop.picture import WIDTH_PX, jpeg
+from xdistill_ros.web import addresses
+from xdistill_ros.web.picture import WIDTH_PX, jpeg
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,9 @@ def test_this_computers_addresses_are_none_of_the_loopbacks() -> None:
     assert not [found for found in addresses.addresses() if ipaddress.ip_address(found).is_loopback]
 
 
-@pytest.mark.parametrize(("width", "height", "shown"), [(640, 480, (360, WIDTH_PX)), (320, 200, (200, 320))])
+@pytest.mark.parametrize(
+    ("width", "height", "shown"), [(1280, 960, (480, WIDTH_PX)), (640, 480, (480, 640)), (320, 200, (200, 320))]
+)
 def test_a_picture_is_small_and_keeps_its_colours(width: int, height: int, shown: tuple[int, int]) -> None:
     pixels = np.full((height, width, 3), (200, 40, 30), np.uint8)
     seen = cv2.imdecode(np.frombuffer(jpeg(pixels), np.uint8), cv2.IMREAD_COLOR)

@@ -9,21 +9,43 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from xdistill_ros.rig import Reason, Refusal
 
-from .console import Console
-from .wire import read
-
-RATE_HZ = 200.0
-"""Messages a second that a page may send for long; a headset has 72 to 120 frames."""
-BURST = 200.0
-"""How many at once, after the network stood still."""
 _INVALID = 10  # so many unreadable messages, and the page is not ours
 _QUEUED = 64
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a page may send."""
+
+    max_bytes: int
+    """The largest message that is read."""
+    rate_hz: float
+    """Messages a second for long."""
+    burst: float
+    """How many at once, after the network stood still."""
+
+
+class Console(Protocol):
+    """What a link needs of the room that it belongs to."""
+
+    def join(self, page: Any) -> None:
+        """A page has connected."""
+
+    def part(self, page: Any) -> None:
+        """It is gone."""
+
+    def message(self, page: Any, message: Any) -> Awaitable[None] | None:
+        """What it said. What is returned is awaited elsewhere, so that other messages do not wait for it."""
+
+    def misbehaved(self, page: Any, refusal: Refusal) -> None:
+        """It sent what cannot be read, or too much of it."""
 
 
 class Allowance:
@@ -44,32 +66,39 @@ class Allowance:
 
 
 class Link:
-    """One connected page; a `console.Page`."""
+    """One connected page."""
 
     def __init__(
-        self, number: int, socket: web.WebSocketResponse, console: Console, clock: Callable[[], float]
+        self,
+        number: int,
+        socket: web.WebSocketResponse,
+        console: Console,
+        read: Callable[[str], Any],
+        limits: Limits,
+        clock: Callable[[], float],
     ) -> None:
+        """`read` makes a message of a text, or a Refusal; `clock` is the steady one."""
         self.number = number
-        self._socket, self._console, self._clock = socket, console, clock
-        self._messages: deque[dict[str, Any]] = deque(maxlen=_QUEUED)
-        self._state: dict[str, Any] | None = None
-        self._picture: bytes | None = None
+        self._socket, self._console, self._read, self._limits, self._clock = socket, console, read, limits, clock
+        self._messages: deque[str] = deque(maxlen=_QUEUED)
+        self._states: dict[str, str] = {}
+        self._pictures: dict[str, bytes] = {}
         self._something = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
 
-    def tell(self, message: dict[str, Any]) -> None:
-        """Sends a message; of more than a few dozen that wait, the oldest is dropped."""
-        self._messages.append(message)
+    def tell(self, message: dict[str, Any] | str) -> None:
+        """Sends a message, or its JSON; of more than a few dozen that wait, the oldest is dropped."""
+        self._messages.append(_text(message))
         self._something.set()
 
-    def show(self, state: dict[str, Any]) -> None:
-        """Sends the newest state."""
-        self._state = state
+    def show(self, state: dict[str, Any] | str, of: str = "") -> None:
+        """Sends the newest state `of` something; an older one that has not gone yet is dropped."""
+        self._states[of] = _text(state)
         self._something.set()
 
-    def picture(self, jpeg: bytes) -> None:
-        """Sends the newest picture."""
-        self._picture = jpeg
+    def picture(self, data: bytes, of: str = "") -> None:
+        """Sends the newest picture `of` something, likewise."""
+        self._pictures[of] = data
         self._something.set()
 
     async def serve(self) -> None:
@@ -84,15 +113,14 @@ class Link:
                 task.cancel()
 
     async def _receive(self) -> None:
-        allowance = Allowance(RATE_HZ, BURST, self._clock())
+        allowance = Allowance(self._limits.rate_hz, self._limits.burst, self._clock())
         invalid = 0
         async for message in self._socket:
             if not allowance.take(self._clock()):
-                await self._turn_out(
-                    Reason.MESSAGE_FLOOD, f"more than {RATE_HZ:.0f} messages a second; reload the page"
-                )
+                sentence = f"more than {self._limits.rate_hz:.0f} messages a second; reload the page"
+                await self._turn_out(Reason.MESSAGE_FLOOD, sentence)
                 return
-            heard = read(message.data) if message.type is WSMsgType.TEXT else _not_text()
+            heard = self._read(message.data) if message.type is WSMsgType.TEXT else _not_text()
             if isinstance(heard, Refusal):
                 invalid += 1
                 self._console.misbehaved(self, heard)
@@ -118,16 +146,18 @@ class Link:
             while True:
                 await self._something.wait()
                 self._something.clear()
-                if self._state is not None:
-                    state, self._state = self._state, None
-                    await self._socket.send_str(json.dumps(state))
+                while self._states:
+                    await self._socket.send_str(self._states.pop(next(iter(self._states))))
                 while self._messages:
-                    await self._socket.send_str(json.dumps(self._messages.popleft()))
-                if self._picture is not None:
-                    picture, self._picture = self._picture, None
-                    await self._socket.send_bytes(picture)
+                    await self._socket.send_str(self._messages.popleft())
+                while self._pictures:
+                    await self._socket.send_bytes(self._pictures.pop(next(iter(self._pictures))))
         except (ConnectionError, RuntimeError):  # it closes; the receiving side notices and ends
             return
+
+
+def _text(message: dict[str, Any] | str) -> str:
+    return message if isinstance(message, str) else json.dumps(message)
 
 
 def _not_text() -> Refusal:

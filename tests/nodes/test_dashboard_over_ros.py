@@ -1,0 +1,151 @@
+"""The dashboard's process in a running graph: trials led from the page, STOP, its own end, where the policy looks."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.support.chromium import tab
+from tests.support.dashboard import Page, about
+from tests.support.graph import ROOT, Stack, assert_braked, own_domain, stack_of, write_gentle_bundle
+from tests.support.trials_by_hand import guided, rig_with_dashboard
+from xdistill_ros import graph as graphs
+from xdistill_ros import rig as rigs
+
+pytestmark = pytest.mark.timeout(290)  # real processes and a browser, on a machine that may be busy
+FACTOR = 0.4
+
+
+async def waited(probe: Any, condition: Any, what: str) -> Any:
+    return await asyncio.to_thread(probe.wait, condition, what)
+
+
+def start_one_by_one(made: Stack, *nodes: str) -> None:
+    """Each gets the machine to itself while it starts."""
+    for node in nodes:
+        made.processes.start(node)
+        made.probe.wait_state(node)
+
+
+def test_an_operator_leads_two_trials_from_the_page(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with tab(tmp_path) as shown:
+            await shown.look(1280, 800)
+            await shown.open(f"{made.url}/")
+            for number, (task, success) in enumerate((("writing agi", True), ("move brush", False))):
+                says = f"document.getElementById('trial-what').textContent.includes('{task}')"
+                await shown.until(
+                    f"{says} && !document.getElementById('trial-begin').hidden", f"{task} is to be set up"
+                )
+                await shown.until("!document.getElementById('ghost-switch').hidden", "the wished start is offered")
+                await shown.click("#begin")
+                await waited(made.probe, lambda: trials.state == "running", "it runs")
+                trials.say("score")
+                await shown.until("!document.getElementById('trial-score').hidden", "it is to be scored")
+                await shown.evaluate(f"document.getElementById('trial-words').value = 'note {number}'")
+                await shown.click("#success" if success else "#failure")
+                await waited(made.probe, lambda count=number + 1: len(trials.results) == count, "scored")
+            await shown.until("document.getElementById('trial-state').textContent === 'All done'", "the end")
+            assert trials.results == [
+                {"success": True, "stage": "i", "note": "note 0"},
+                {"success": False, "stage": "a", "note": "note 1"},
+            ]
+            await shown.click("#undo")
+            await waited(made.probe, lambda: len(trials.results) == 1, "the last one is run again")
+            assert shown.complaints == []
+
+    with guided(tmp_path) as (made, trials):
+        asyncio.run(visit())
+
+
+def test_what_the_trial_node_refuses_is_said_in_its_words_and_its_end_clears_the_pane(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with Page(made.url, "") as page:
+            await page.connect()
+            await page.until(lambda: page.part("trial"), "the trial's state")
+            await page.say(type="score", success=True, stage="", note="")
+            await page.until(lambda: "/trial/score: score: the trial is ready" in page.notices, "why not")
+            await page.say(type="call", action="home")
+            await page.until(lambda: any("no such service" in said for said in page.notices), "there is no bridge")
+            await page.say(type="stop")
+            await page.until(lambda: any("emergency stop" in said for said in page.notices), "nobody heard STOP")
+
+    with guided(tmp_path) as (made, trials):
+        asyncio.run(visit())
+        assert trials.results == []
+
+
+def test_stop_on_the_page_brings_the_arm_to_rest_and_nothing_hangs_on_the_page(tmp_path: Path) -> None:
+    async def visit(made: Stack, port: int) -> None:
+        probe = made.probe
+        async with tab(tmp_path) as shown:
+            await shown.look(1280, 800)
+            await shown.open(f"http://localhost:{port}/")
+            await shown.until("document.getElementById('mode-why').textContent.includes('engage')", "the arm holds")
+            for _ in range(60):
+                await shown.click("#engage")
+                await asyncio.sleep(1.0)
+                if probe.mode.startswith("policy"):
+                    break
+            await asyncio.to_thread(probe.wait_moving)
+            for camera in rigs.load(made.options.rig).cameras:
+                await shown.until(
+                    f"document.querySelector('[data-camera={camera}]').dataset.age", f"{camera}'s picture"
+                )
+            seen = len(probe.commands)
+            await shown.key("Escape", "Escape", down=True)
+            await waited(probe, lambda: probe.mode.startswith("stopped"), "STOP is heard")
+            pressed = next(count for mode, count in reversed(probe.modes) if mode.startswith("stopped"))
+            assert pressed >= seen
+            await asyncio.to_thread(assert_braked, probe, pressed)
+            await shown.until("document.getElementById('mode-word').textContent === 'Stopped'", "the page says so")
+            assert shown.complaints == []
+
+    path = rig_with_dashboard(tmp_path, real_time_factor=FACTOR)
+    rig = rigs.load(path)
+    bundle = write_gentle_bundle(tmp_path / "models" / "move_cube", rig)
+    with own_domain() as domain:
+        options = graphs.Options(rig=path, domain=domain, bundle=bundle, dashboard=True)
+        with stack_of(tmp_path, ("sim", "policy"), options, started=False) as made:
+            start_one_by_one(made, "sim_node", "arm_bridge_node", "encoder_node", "sampler_node", "dashboard_node")
+            asyncio.run(visit(made, rig.dashboard.port))
+            assert made.probe.trigger("/arm/reset").success
+            made.probe.engage_at_rest()
+            made.probe.wait_moving()
+            made.processes.kill("dashboard_node")
+            made.probe.wait_ticks(100)
+            assert made.probe.mode.startswith("policy"), "a page that dies is no business of the arm's"
+
+
+def test_where_the_policy_looks_is_shown_while_somebody_wants_to_see_it(tmp_path: Path) -> None:
+    path = rig_with_dashboard(tmp_path, real_time_factor=FACTOR)
+    rig = rigs.load(path)
+
+    async def visit(made: Stack) -> None:
+        async with Page(f"http://localhost:{rig.dashboard.port}", "") as page:
+            await page.connect()
+            await page.say(type="watch", pictures=True, gaze=True)
+            await waited(made.probe, lambda: made.probe.status.get("gaze_node", {}).get("bundle"), "it has the bundle")
+            gazes = {}
+            for _ in range(600):
+                gazes = {about(seen)["camera"]: seen for seen in page.pictures if about(seen)["kind"] == "gaze"}
+                if set(gazes) == set(rig.cameras):
+                    break
+                await asyncio.sleep(0.1)
+            assert set(gazes) == set(rig.cameras)
+            for camera, seen in gazes.items():
+                heat = cv2.imdecode(np.frombuffer(seen[2 + int.from_bytes(seen[:2], "big") :], np.uint8), 0)
+                described = rig.cameras[camera]
+                assert heat.shape[1] / heat.shape[0] == described.width_px / described.height_px
+
+    with own_domain() as domain:
+        options = graphs.Options(rig=path, domain=domain, bundle=ROOT / "models" / "move_cube", dashboard=True)
+        with stack_of(tmp_path, ("sim", "policy"), options, started=False) as made:
+            start_one_by_one(made, "sim_node", "encoder_node", "sampler_node", "dashboard_node", "gaze_node")
+            assert "bundle" not in made.probe.status["gaze_node"], "nobody looks: nothing is loaded"
+            asyncio.run(visit(made))

@@ -1,0 +1,242 @@
+"""The operator's page: hears the graph, shows it, and asks of it what the operator wants.
+
+Three threads. The server's (`dashboard.Server`) has the pages; STOP leaves it for the bridge at once, past whatever the
+others do. The executor's hears the graph, and a third packs pictures, all of it only while somebody looks. What is
+shown, and who may ask for what, is `dashboard/`'s; this node never moves the arm itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from xdistill_ros.dashboard.log import Log
+from xdistill_ros.dashboard.overview import Overview
+from xdistill_ros.dashboard.wire import Request
+from xdistill_ros.rig import Refusal
+from xdistill_ros.timeline import ArmState
+from xdistill_ros.web.state import state_folder
+
+from . import messages, qos
+from .calls import CallError
+from .dashboard_pictures import Pictures
+from .dashboard_requests import Requests
+from .lifecycle import GraphNode, SetupError, here, run
+from .observed import Observed
+
+_SAMPLE_S, _SUM_UP_S = 0.05, 0.5
+_STOP_S = 1.0  # for the bridge's answer to STOP; its effect does not wait for it
+_STATUSES = {"recorder": ("/recorder/status", "recorder_node"), "trial": ("/trial/status", "trial_node")}
+
+
+class DashboardNode(GraphNode):
+    """See the module's docstring. It is the console's `Graph`."""
+
+    def __init__(self) -> None:
+        super().__init__("dashboard_node")
+
+    def configure(self) -> None:
+        """Connects, then opens the server."""
+        from xdistill_ros.dashboard.scene import Scene  # pinocchio and pink take a while to import
+
+        self._scene = Scene(self.rig)
+        self._overview, self._observed, self._log = Overview(), Observed(), Log()
+        self._stop_client = self.create_client(Trigger, here("/arm/stop"))
+        self.when_released(partial(self.destroy_client, self._stop_client))
+        self._requests = Requests(self)
+        self.when_released(self._requests.close)
+        self._serve_page()
+        self._pictures = Pictures(self, self._scene, self._server)
+        self.when_released(self._pictures.close)
+        self._states = self.poll(JointState, "/joint_states", self.qos.newest())
+        self._commands = self.poll(JointState, "/arm/joint_command", self.qos.newest())
+        self.subscribe(JointTrajectory, "/policy/action_chunk", self._on_chunk, self.qos.newest())
+        self.subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
+        latched = self.qos.latched_of_living()
+        self.subscribe(String, "/arm/mode", self._on_mode, latched, lost="arm_bridge_node")
+        for part, (topic, peer) in _STATUSES.items():
+            self.subscribe(DiagnosticStatus, topic, partial(self._on_status, part), latched, lost=peer)
+        self.subscribe(CompressedImage, "/trial/ghost", self._pictures.on_ghost, self.qos.latched_of_living())
+        self.every(_SAMPLE_S, self._sample, steady=True)
+        self.every(_SUM_UP_S, self._sum_up, steady=True)
+
+    def forget(self) -> None:
+        """The world began anew."""
+        self._scene.forget()
+        self._server.later(self._console.stream, {"type": "forget"})
+
+    def report(self) -> dict[str, str]:
+        """How to get in, and how many did."""
+        found = {"address": f"http://localhost:{self.rig.dashboard.port}", "pages": str(self._console.pages)}
+        if self._server.address:
+            found |= {"other_devices": self._server.address, "fingerprint": self._server.fingerprint}
+        return found
+
+    def peer_lost(self, topic: str, peer: str) -> None:
+        """It is shown; for this node nothing is wrong."""
+        if topic == "/arm/mode":
+            self._log.add("arm", f"{peer} has gone", time.time())
+            self._server.later(self._console.tell, "mode", "")
+        for part, (status, _) in _STATUSES.items():
+            if topic == status:
+                self._server.later(self._console.tell, part, None)
+
+    # ---- the server's thread asks
+
+    def stop(self) -> Awaitable[tuple[bool, str]]:
+        """Sends STOP before it returns; what the bridge answers is to be awaited."""
+        received_s, loop = time.monotonic(), asyncio.get_running_loop()
+        answered: asyncio.Future[Any] = loop.create_future()
+        future = self._stop_client.call_async(Trigger.Request())
+
+        def settle(answer: Any) -> None:  # in the server's thread again
+            if not answered.done():
+                answered.set_result(answer)
+
+        def settle_soon(done: Future) -> None:  # in the executor's
+            self.health.took("stop", time.monotonic() - received_s)
+            with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
+                loop.call_soon_threadsafe(settle, done.result())
+
+        future.add_done_callback(settle_soon)
+        return self._stopped(future, answered)
+
+    async def _stopped(self, future: Future, answered: asyncio.Future[Any]) -> tuple[bool, str]:
+        self.get_logger().warning("STOP was pressed on a page")
+        self.health.count("stops")
+        self._log.add("stop", "STOP was pressed on a page", time.time())
+        try:
+            answer = await asyncio.wait_for(answered, _STOP_S)
+        except TimeoutError:
+            self._stop_client.remove_pending_request(future)
+            return False, f"no answer to STOP within {_STOP_S:.0f} s: use the arm's own emergency stop"
+        return bool(answer.success), answer.message or "STOP: the arm comes to rest"
+
+    async def ask(self, request: Request) -> tuple[bool, str]:
+        """Asks whoever it is for, each on a line of its own."""
+        try:
+            return True, await self._requests.ask(request)
+        except CallError as error:
+            return False, str(error)
+
+    def looked_at(self, pictures: bool, gaze: bool) -> None:
+        """What is shown on any page now."""
+        self._pictures.wanted = pictures, gaze
+
+    def turned_away(self, refusal: Refusal) -> None:
+        """Counts and logs it; it does not stand, for what was refused is over."""
+        self.refuse(refusal, "page")
+        self.accept("page")
+
+    # ---- the executor's thread
+
+    def _serve_page(self) -> None:
+        told = self.rig.dashboard
+        try:
+            from xdistill_ros.dashboard.server import Server
+
+            self._server = Server(told, self, state_folder(), self._announce)
+            self._server.start()
+        except ModuleNotFoundError as error:
+            extra = "teleop" if error.name == "cryptography" else "dashboard"
+            remedy = f"pip install 'xdistill_ros[{extra}]', or start with --no-dashboard"
+            raise SetupError(f"the dashboard cannot be served: {error.name} is not installed; {remedy}") from error
+        except OSError as error:
+            ports = f"dashboard.port {told.port}, dashboard.https_port {told.https_port}"
+            raise SetupError(
+                f"the dashboard cannot be served: {error}; free the ports, change {ports}, or start with --no-dashboard"
+            ) from error
+        self.when_released(self._server.stop)
+        self._console = self._server.console
+        self.get_logger().info(f"dashboard: http://localhost:{told.port}")
+        if told.other_devices:
+            self.get_logger().info(f"on a tablet: {self._server.address}, code {self._server.code}")
+        cameras = [
+            {"name": name, "width": camera.width_px, "height": camera.height_px, "latency_s": camera.latency_s}
+            for name, camera in self.rig.cameras.items()
+        ]
+        arm = {"name": self.rig.name, "cameras": cameras, "channels": self._scene.channels}
+        self._server.later(self._console.tell, "rig", {**arm, "simulated": self.rig.simulation is not None})
+
+    def _announce(self, code: str) -> None:
+        if self.rig.dashboard.other_devices:
+            self.get_logger().info(f"pairing code: {code}")
+
+    def _on_mode(self, message: String) -> None:
+        self._log.add("arm", message.data, time.time())
+        self._server.later(self._console.tell, "mode", message.data)
+
+    def _on_status(self, part: str, message: DiagnosticStatus) -> None:
+        values = {pair.key: pair.value for pair in message.values} | {"message": message.message}
+        self._server.later(self._console.tell, part, values)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self._observed.update(message)
+        now_s = time.monotonic()
+        for status in message.status:
+            values = {pair.key: pair.value for pair in status.values}
+            self._overview.hear(status.name, ord(status.level), status.message, values, now_s)
+            if status.name != "arm_bridge_node":  # whose holds are in the log by its mode
+                self._log.node(status.name, values.get("reason", ""), time.time())
+
+    def _on_chunk(self, message: JointTrajectory) -> None:
+        if self._console.pages == 0:
+            return
+        chunk = messages.chunk_of(message, self.rig.channels)
+        if not isinstance(chunk, Refusal):  # the bridge says what is wrong with it
+            self._server.later(self._console.stream, self._scene.planned(chunk))
+
+    def _sample(self) -> None:
+        """The newest of what is measured and commanded, for the plots."""
+        self._pictures.follow_wishes()
+        if self._console.pages == 0:
+            return
+        measured, commanded = self._newest(self._states), self._newest(self._commands)
+        sample = {
+            "type": "sample",
+            "now_s": self.now_ns() * 1e-9,
+            "measured": measured and [measured.stamp_ns * 1e-9, *self._scene.measured(measured)],
+            "commanded": commanded and [commanded.stamp_ns * 1e-9, *self._scene.values(commanded)],
+        }
+        self._server.later(self._console.stream, sample)
+
+    def _newest(self, polled: Any) -> ArmState | None:
+        taken = [message for message, _ in polled.take()]
+        state = messages.state_of(taken[-1], self.rig) if taken else None
+        return state if isinstance(state, ArmState) else None
+
+    def _sum_up(self) -> None:
+        """What all nodes say, for the pages."""
+        if self._console.pages == 0:
+            return
+        overview, now_s = self._overview, time.monotonic()
+        self._log.interventions(overview.interventions(), time.time())
+        teleop = {key: overview.value("teleop_node", key) for key in ("address", "code", "pages")}
+        parts = {
+            "nodes": overview.nodes(now_s),
+            "streams": overview.streams(),
+            "stages": [[name, *times] for name, times in self._observed.stages().items()],
+            "interventions": overview.interventions(),
+            "refusals": overview.refusals(),
+            "log": self._log.events(),
+            "teleop": teleop if teleop["address"] else None,
+        }
+        for part, value in parts.items():
+            self._server.later(self._console.tell, part, value)
+
+
+main = partial(run, DashboardNode)
+
+if __name__ == "__main__":
+    raise SystemExit(main())
