@@ -69,6 +69,8 @@ class Options:
     rig: Path
     bundle: Path | None = None
     """Bundle folder; None takes the one that ships for the (first) task."""
+    remote: Path | None = None
+    """Description of a policy that runs elsewhere, which then takes the bundle's place."""
     task: str = ""
     """The simulated task; the demo takes several, separated by commas. Empty: move_cube; the demo: all with bundles."""
     condition: str = ""
@@ -129,6 +131,10 @@ def build(name: GraphName, rig: Rig, options: Options) -> Graph:
 
 
 def _check(name: GraphName, rig: Rig, options: Options) -> None:
+    if options.bundle is not None and options.remote is not None:
+        raise ValueError(
+            f"bundle {options.bundle} and remote {options.remote}: one policy moves the arm; give one of them"
+        )
     namespace = options.namespace.strip("/")
     if namespace and not re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*", namespace):
         raise ValueError(f"namespace {options.namespace!r}: use lower-case letters, digits, _ and /, a letter first")
@@ -174,7 +180,7 @@ def _share(
 
 def _fitted(process: Process, shares: hosts.Shares) -> Process:
     """A process as it must be when its images come from another computer."""
-    if shares.compressed and process.executable == "encoder_node":
+    if shares.compressed and process.executable in ("encoder_node", "remote_sampler_node"):
         return replace(process, parameters={**process.parameters, "compressed": True})
     return process
 
@@ -233,6 +239,9 @@ def _arm_driver(rig: Rig, common: Mapping[str, Value], _options: Options) -> tup
 
 
 def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    if options.remote is not None:
+        told: dict[str, Value] = {**common, "remote": str(options.remote.resolve()), "task": _first(options.task)}
+        return (Process("remote_sampler_node", told, called="sampler_node"), *_bridge(common, options))
     with_bundle: dict[str, Value] = {**common, "bundle": _bundle(options)}
     return (
         Process("encoder_node", with_bundle),
@@ -258,7 +267,7 @@ def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
 def _record_parts(rig: Rig, options: Options) -> tuple[Part, ...]:
     """A rig brings its table or its cameras, a bundle its policy, whose work a person may take over and correct."""
     table = (_sim,) if rig.simulation else (partial(_cameras, rig), partial(_arm_driver, rig))
-    moving = (_policy,) if options.bundle else (_bridge,)
+    moving = (_policy,) if options.bundle or options.remote else (_bridge,)
     return (*table, *moving, _recorder, _demonstrator if options.demonstrations else _teleop)
 
 
