@@ -95,7 +95,7 @@ class Server:
         if behaviour == "die":
             os._exit(1)
         if behaviour == "error":
-            connection.send('Traceback (most recent call last):\n  File "policy.py"\nKeyError: \'image\'\n')
+            connection.send("Traceback (most recent call last):\n  File \"policy.py\"\nKeyError: 'image'\n")
             connection.close(1011, "Internal server error. Traceback included in previous frame.")
             return
         if behaviour in ("slow", "silent"):
