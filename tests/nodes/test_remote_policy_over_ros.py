@@ -60,15 +60,17 @@ def proposes(remote: Remote) -> bool:
 
 
 @pytest.fixture
-def moving(remote: Remote) -> Remote:
-    """Engaged by a person, with the arm under way."""
+def moving(remote: Remote) -> Iterator[Remote]:
+    """Engaged by a person, with the arm under way; at the end it holds."""
     remote.server.do("good")
     probe = remote.graph.probe
     probe.wait(lambda: probe.mode, "the bridge says its mode")
     probe.wait(lambda: proposes(remote), "the remote policy proposes")
     engage(probe)
     probe.wait_moving()
-    return remote
+    yield remote
+    probe.engage(False)
+    probe.wait(lambda: probe.mode.startswith("hold"), "the arm holds")
 
 
 def test_the_graph_has_no_encoder_and_comes_up_holding(remote: Remote) -> None:

@@ -104,7 +104,7 @@ def test_tcp_poses_do_not_fit_a_rig_that_acts_on_joints(document: dict[str, Any]
 
 
 def test_the_prompt_is_one_for_all_or_the_tasks_own(document: dict[str, Any]) -> None:
-    with pytest.raises(RemoteError, match="none for task 'fly'"):
+    with pytest.raises(RemoteError, match="no prompt for task 'fly'"):
         Remote.model_validate(document).prompt_for("fly")
     document["prompt"] = "do it"
     assert Remote.model_validate(document).prompt_for("fly") == "do it"

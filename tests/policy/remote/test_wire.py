@@ -31,7 +31,7 @@ def test_arrays_are_read_by_another_implementation_and_read_from_it(array: np.nd
     assert (heard["array"].dtype, heard["array"].shape, heard["more"]) == (array.dtype, array.shape, [1, "two", None])
 
 
-@pytest.mark.parametrize("scalar", [np.float32(0.5), np.int64(-3), np.bool_(True), np.str_("pick")])
+@pytest.mark.parametrize("scalar", [np.float32(0.5), np.int64(-3), np.bool_(True)])
 def test_scalars_come_back_as_they_were(scalar: np.generic) -> None:
     back = wire.unpack(wire.pack({"value": scalar}))["value"]
     assert back == scalar

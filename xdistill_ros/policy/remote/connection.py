@@ -42,18 +42,20 @@ class Connection:
 
     def __init__(self, url: str, headers: Mapping[str, str], cancelled: Callable[[], bool]) -> None:
         self._url, self._headers, self._cancelled = url, dict(headers), cancelled
+        self._open = contextlib.ExitStack()
         self._socket: ClientConnection | None = None
 
     def open(self) -> str | Refusal:
         """Connects; the SHA-256 of the server's metadata, or why there is no connection."""
         try:
-            self._socket = connect(
+            opened = connect(
                 self._url, additional_headers=self._headers, open_timeout=OPEN_S, close_timeout=0.5,
                 max_size=wire.MAX_MESSAGE_BYTES, compression=None,
                 # openpi's server answers no ping while its model computes, and its first inference takes minutes
                 ping_interval=None,
                 proxy=None,  # a policy that steers an arm is near; a detour would be noticed as slowness only
             )  # fmt: skip
+            self._socket = self._open.enter_context(opened)
         except InvalidStatus as error:
             status = error.response.status_code
             asked = "; is the key right?" if status in (401, 403) else "; is that a policy server, and the path right?"
@@ -91,10 +93,9 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connection."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError, ConnectionClosed):
-                self._socket.close()
-            self._socket = None
+        self._socket = None
+        with contextlib.suppress(OSError, ConnectionClosed):
+            self._open.close()
 
     def _metadata(self) -> str | Refusal:
         try:
