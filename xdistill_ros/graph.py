@@ -70,7 +70,7 @@ class Options:
     bundle: Path | None = None
     """Bundle folder; None takes the one that ships for the (first) task."""
     remote: Path | None = None
-    """Description of a policy that runs elsewhere, which then takes the bundle's place."""
+    """Description of a policy that runs elsewhere, which then takes the bundle's place; trials may have both."""
     task: str = ""
     """The simulated task; the demo takes several, separated by commas. Empty: move_cube; the demo: all with bundles."""
     condition: str = ""
@@ -131,7 +131,7 @@ def build(name: GraphName, rig: Rig, options: Options) -> Graph:
 
 
 def _check(name: GraphName, rig: Rig, options: Options) -> None:
-    if options.bundle is not None and options.remote is not None:
+    if name != "trial" and options.bundle is not None and options.remote is not None:
         raise ValueError(
             f"bundle {options.bundle} and remote {options.remote}: one policy moves the arm; give one of them"
         )
@@ -240,14 +240,21 @@ def _arm_driver(rig: Rig, common: Mapping[str, Value], _options: Options) -> tup
 
 def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
     if options.remote is not None:
-        told: dict[str, Value] = {**common, "remote": str(options.remote.resolve()), "task": _first(options.task)}
-        return (Process("remote_sampler_node", told, called="sampler_node"), *_bridge(common, options))
+        return (*_remote(options.remote, common, options), *_bridge(common, options))
+    return (*_by_bundle(common, options), *_bridge(common, options))
+
+
+def _remote(description: Path, common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    """In the sampler's place and by its name; beside one, for trials of both, by its own, and waiting for its turn."""
+    told: dict[str, Value] = {**common, "remote": str(description.resolve()), "task": _first(options.task)}
+    if options.bundle is None:
+        return (Process("remote_sampler_node", told, called="sampler_node"),)
+    return (*_by_bundle(common, options), Process("remote_sampler_node", {**told, "autostart": False}))
+
+
+def _by_bundle(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
     with_bundle: dict[str, Value] = {**common, "bundle": _bundle(options)}
-    return (
-        Process("encoder_node", with_bundle),
-        Process("sampler_node", with_bundle),
-        *_bridge(common, options),
-    )
+    return (Process("encoder_node", with_bundle), Process("sampler_node", with_bundle))
 
 
 def _bridge(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:

@@ -15,7 +15,7 @@ PORT = 11811
 _CAMERAS = ("sim_node", "camera_node")
 _EYES = ("encoder_node", "sampler_node")
 """What takes the policy's images, the first of these that a graph has: before a remote policy is no encoder."""
-_NEED_RAW_IMAGES = ("recorder_node", "teleop_node", "trial_node")
+_NEED_RAW_IMAGES = ("recorder_node", "teleop_node", "trial_node", "remote_sampler_node")
 
 
 class HostError(ValueError):

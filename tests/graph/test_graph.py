@@ -47,9 +47,14 @@ def test_a_remote_policy_takes_the_samplers_place_and_needs_no_encoder(name: gra
     assert sampler.parameters["task"] == "door_close", "by which the prompt is chosen"
 
 
-def test_a_bundle_and_a_remote_policy_together_are_refused() -> None:
+def test_a_bundle_and_a_remote_policy_together_are_for_trials_where_the_remote_one_waits_for_its_turn() -> None:
+    both = dataclasses.replace(OPTIONS, remote=Path("remote.yaml"))
     with pytest.raises(ValueError, match="give one of them"):
-        graphs.build("policy", RIG, dataclasses.replace(OPTIONS, remote=Path("remote.yaml")))
+        graphs.build("policy", RIG, both)
+    made = {process.name: process for process in graphs.build("trial", RIG, both).processes}
+    assert {"encoder_node", "sampler_node", "remote_sampler_node"} <= set(made)
+    assert made["remote_sampler_node"].parameters["autostart"] is False
+    assert "autostart" not in made["sampler_node"].parameters
 
 
 def test_the_remote_policys_node_is_a_module_with_a_main_and_an_installed_script() -> None:
