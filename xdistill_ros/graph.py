@@ -69,6 +69,8 @@ class Options:
     rig: Path
     bundle: Path | None = None
     """Bundle folder; None takes the one that ships for the (first) task."""
+    remote: Path | None = None
+    """Description of a policy that runs elsewhere, which then takes the bundle's place; trials may have both."""
     task: str = ""
     """The simulated task; the demo takes several, separated by commas. Empty: move_cube; the demo: all with bundles."""
     condition: str = ""
@@ -137,6 +139,10 @@ def _pages(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def _check(name: GraphName, rig: Rig, options: Options) -> None:
+    if name != "trial" and options.bundle is not None and options.remote is not None:
+        raise ValueError(
+            f"bundle {options.bundle} and remote {options.remote}: one policy moves the arm; give one of them"
+        )
     namespace = options.namespace.strip("/")
     if namespace and not re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*", namespace):
         raise ValueError(f"namespace {options.namespace!r}: use lower-case letters, digits, _ and /, a letter first")
@@ -182,7 +188,7 @@ def _share(
 
 def _fitted(process: Process, shares: hosts.Shares) -> Process:
     """A process as it must be when its images come from another computer."""
-    if shares.compressed and process.executable == "encoder_node":
+    if shares.compressed and process.executable in ("encoder_node", "remote_sampler_node"):
         return replace(process, parameters={**process.parameters, "compressed": True})
     return process
 
@@ -241,12 +247,22 @@ def _arm_driver(rig: Rig, common: Mapping[str, Value], _options: Options) -> tup
 
 
 def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    if options.remote is not None:
+        return (*_remote(options.remote, common, options), *_bridge(common, options))
+    return (*_by_bundle(common, options), *_bridge(common, options))
+
+
+def _remote(description: Path, common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    """In the sampler's place and by its name; beside one, for trials of both, by its own, and waiting for its turn."""
+    told: dict[str, Value] = {**common, "remote": str(description.resolve()), "task": _first(options.task)}
+    if options.bundle is None:
+        return (Process("remote_sampler_node", told, called="sampler_node"),)
+    return (*_by_bundle(common, options), Process("remote_sampler_node", {**told, "autostart": False}))
+
+
+def _by_bundle(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
     with_bundle: dict[str, Value] = {**common, "bundle": _bundle(options)}
-    return (
-        Process("encoder_node", with_bundle),
-        Process("sampler_node", with_bundle),
-        *_bridge(common, options),
-    )
+    return (Process("encoder_node", with_bundle), Process("sampler_node", with_bundle))
 
 
 def _bridge(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
@@ -266,7 +282,7 @@ def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
 def _record_parts(rig: Rig, options: Options) -> tuple[Part, ...]:
     """A rig brings its table or its cameras, a bundle its policy, whose work a person may take over and correct."""
     table = (_sim,) if rig.simulation else (partial(_cameras, rig), partial(_arm_driver, rig))
-    moving = (_policy,) if options.bundle else (_bridge,)
+    moving = (_policy,) if options.bundle or options.remote else (_bridge,)
     return (*table, *moving, _recorder, _demonstrator if options.demonstrations else _teleop)
 
 

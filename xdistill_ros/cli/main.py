@@ -69,6 +69,9 @@ def up(
     graph: Annotated[GraphName, typer.Argument(help="Which graph to start.")],
     rig: RigPath = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder; by default the one that ships.")] = None,
+    remote: Annotated[
+        Path | None, typer.Option(help="Description of a policy behind openpi's protocol, instead of a bundle.")
+    ] = None,
     task: Annotated[str, typer.Option(help="Simulated task; the demo takes several: a,b. Default: all.")] = "",
     condition: Annotated[
         str, typer.Option(help="`id` or a variant; the demo takes several: id:50,colour:15. Default: all.")
@@ -102,7 +105,7 @@ def up(
 
     path, loaded = _rig(rig)
     options = graphs.Options(
-        rig=path, bundle=bundle, task=task, condition=condition, seed=seed, trials=trials, output=output,
+        rig=path, bundle=bundle, remote=remote, task=task, condition=condition, seed=seed, trials=trials, output=output,
         store=store, operator=operator, demonstrations=demonstrations, shadow=shadow, speed=speed, domain=domain,
         host=host, namespace=namespace, dashboard=dashboard, use_sim_time=use_sim_time,
     )  # fmt: skip
@@ -138,6 +141,7 @@ def health(
         typer.Argument(help="The graph whose nodes must all be active; left out: those that are heard."),
     ] = None,
     rig: RigPath = None,
+    remote: Annotated[Path | None, typer.Option(help="The graph was started with this remote policy.")] = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="How long to listen for what is silent.")] = 10.0,
     domain: Domain = None,
     host: Host = "",
@@ -148,7 +152,8 @@ def health(
 
     path, loaded = _join(rig, domain, host)
     try:
-        processes = graphs.build(graph, loaded, graphs.Options(rig=path, host=host)).processes if graph else ()
+        options = graphs.Options(rig=path, remote=remote, host=host)
+        processes = graphs.build(graph, loaded, options).processes if graph else ()
     except (FileNotFoundError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
