@@ -60,12 +60,19 @@ class JointStates:
         self.positions = np.array(self.rig.arm.home_rad)
         self.spoiled: dict[str, Any] = {}
         """Fields that a message gets instead of its own."""
+        self._pushed_rad_s, self._pushed_since_s = 0.0, 0.0
         self._publisher = probe.node.create_publisher(JointState, "/joint_states", probe.qos.stream())
         probe.node.create_timer(1.0 / STATES_HZ, self._publish)
 
+    def push(self, speed_rad_s: float) -> int:
+        """Somebody pushes every joint at this speed from now on; at 0 they are where they were before. ROS time."""
+        self._pushed_rad_s, self._pushed_since_s = speed_rad_s, time.monotonic()
+        return time.time_ns()
+
     def _publish(self) -> None:
         names = [self.rig.gripper.joint, EXTRA, *reversed(self.rig.arm.joint_names)]
-        message = JointState(name=names, position=[0.4, 9.0, *self.positions[::-1].tolist()])
+        positions = self.positions + self._pushed_rad_s * (time.monotonic() - self._pushed_since_s)
+        message = JointState(name=names, position=[0.4, 9.0, *positions[::-1].tolist()])
         message.velocity = [0.0] * len(names)
         message.header.stamp = messages.to_stamp(time.time_ns())
         for field, value in self.spoiled.items():
