@@ -92,6 +92,13 @@ def test_an_encoder_away_from_the_cameras_takes_jpegs(tmp_path: Path) -> None:
     [
         ("attic", PREFERRED, "policy", ["attic", "robot, gpu, laptop"]),
         ("robot", {"gpu": ["smapler_node"]}, "policy", ["network.hosts.gpu.runs", "smapler_node", "sampler_node"]),
+        (
+            "gpu",
+            {"gpu": ["arm_bridge_node"]},
+            "policy",
+            ["network.hosts.gpu.runs: arm_bridge_node", "robot, the first"],
+        ),
+        ("robot", {"laptop": ["xarm_node"]}, "policy", ["network.hosts.laptop.runs: xarm_node", "never commanded"]),
         ("robot", {"laptop": ["recorder_node"]}, "record", ["recorder_node", "robot", "beside the cameras"]),
     ],
 )
