@@ -96,7 +96,7 @@ def test_an_encoder_away_from_the_cameras_takes_jpegs(tmp_path: Path) -> None:
             "gpu",
             {"gpu": ["arm_bridge_node"]},
             "policy",
-            ["network.hosts.gpu.runs: arm_bridge_node", "robot, the first"],
+            ["hosts.gpu.runs: arm_bridge_node", "robot, the first"],
         ),
         ("robot", {"laptop": ["xarm_node"]}, "policy", ["network.hosts.laptop.runs: xarm_node", "never commanded"]),
         ("robot", {"laptop": ["recorder_node"]}, "record", ["recorder_node", "robot", "beside the cameras"]),
