@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,16 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from tests.support.graph import Probe, Stack, assert_braked, own_domain, stack_of
-from tests.support.real_arm import CONTROLLER, ROS2_CONTROL, JointStates, Swaying, trajectory_controller, write_real_rig
+from tests.support.real_arm import (
+    CONTROLLER,
+    FAKE_ROS,
+    ROS2_CONTROL,
+    ControllerManager,
+    JointStates,
+    Swaying,
+    trajectory_controller,
+    write_real_rig,
+)
 from xdistill_ros import graph as graphs
 from xdistill_ros.nodes import messages
 
@@ -49,6 +59,7 @@ def arm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealArm]:
     with own_domain() as domain:
         options = graphs.Options(rig=write_real_rig(folder, **ROS2_CONTROL), domain=domain)
         with stack_of(folder, ("policy",), options, started=False) as made:
+            made.processes.prepend_path(FAKE_ROS)
             made.processes.start("arm_bridge_node")
             states = JointStates(made.probe)
             Swaying(made.probe)
@@ -142,6 +153,35 @@ def test_a_controller_that_dies_under_way_holds_the_arm(arm: RealArm) -> None:
     with trajectory_controller(arm.probe, arm.states, interpolate_from_desired_state=True):
         moving(arm.probe)
     holds(arm, "no_controller")
+
+
+@contextmanager
+def managed(arm: RealArm, state: str = "active") -> Iterator[ControllerManager]:
+    """The right controller, and its manager, which the bridge has begun to ask and calls it `state`."""
+    right = trajectory_controller(arm.probe, arm.states, interpolate_from_desired_state=True)
+    with right, arm.probe.beside("controller_manager") as node:
+        manager = ControllerManager(node, state)
+        arm.probe.wait(lambda: manager.asked > 0, "the manager is asked")
+        yield manager
+
+
+def test_a_controller_that_its_manager_calls_inactive_is_refused_and_one_deactivated_under_way_holds(
+    arm: RealArm,
+) -> None:
+    with managed(arm, "inactive") as manager:
+        said = refusal(arm.probe, "controller_inactive")
+        assert f"ros2 control switch_controllers --activate {CONTROLLER}" in said
+        manager.state = "active"
+        moving(arm.probe)
+        manager.state = "inactive"
+        assert f"{CONTROLLER} is inactive" in holds(arm, "controller_inactive")
+
+
+def test_a_manager_that_hangs_under_way_holds_the_arm(arm: RealArm) -> None:
+    with managed(arm) as manager:
+        moving(arm.probe)
+        arm.probe.hang(manager.node)
+        assert "the controller manager does not say" in holds(arm, "no_controller")
 
 
 @pytest.mark.parametrize(

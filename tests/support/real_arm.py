@@ -16,6 +16,7 @@ import yaml
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from tests.support.fake_ros.controller_manager_msgs.srv import ListControllers, controller_state
 from tests.support.graph import Probe
 from tests.support.jtc import JointTrajectoryController
 from xdistill_ros import resources
@@ -38,6 +39,8 @@ ROS2_CONTROL = {
 }
 UPDATE_HZ = 100.0
 STATES_HZ = 50.0
+JTC = "joint_trajectory_controller/JointTrajectoryController"
+FAKE_ROS = Path(__file__).parent / "fake_ros"
 EXTRA = "linear_track"
 
 
@@ -123,3 +126,16 @@ class Swaying:
         actions[:, 1] += 0.03 * np.sin(2.0 * (times % 10**12) * 1e-9)
         chunk = Chunk(int(times[0]), times, actions)
         self._publisher.publish(messages.chunk_message(chunk, self._rig.channels, self._rig.arm.base_frame))
+
+
+class ControllerManager:
+    """ros2_control's, as far as it is asked: it lists one controller."""
+
+    def __init__(self, node: Any, state: str) -> None:
+        self.node, self.state, self.asked = node, state, 0
+        node.create_service(ListControllers, "/controller_manager/list_controllers", self._list)
+
+    def _list(self, _request: Any, response: Any) -> Any:
+        self.asked += 1
+        response.status = [controller_state(CONTROLLER, self.state, JTC)]
+        return response
