@@ -13,6 +13,7 @@ from xdistill_ros.rig import Network, Rig
 PORT = 11811
 """Of the discovery server: Fast DDS's own choice, and what config/discovery_server.xml has."""
 _CAMERAS = ("sim_node", "camera_node")
+_AT_THE_ARM = ("arm_bridge_node", "xarm_node")
 _SHOW_IMAGES = ("dashboard_node", "gaze_node")
 """Beside the cameras, unless the rig says otherwise: a network carries the pages better than raw images."""
 _EYES = ("encoder_node", "sampler_node")
@@ -52,7 +53,7 @@ class Shares:
     """Where the nodes of one graph run."""
 
     def __init__(self, network: Network, nodes: Sequence[str]) -> None:
-        """Raises HostError for a host's node that does not exist, and for one that is too far from the cameras."""
+        """Raises HostError for a host's node that does not exist, or that is too far from the arm or the cameras."""
         self._network = network
         self.first = next(iter(network.hosts))
         """The arm's."""
@@ -63,6 +64,12 @@ class Shares:
             if unknown:
                 raise HostError(
                     f"network.hosts.{name}.runs: no node {unknown[0]}; there are {', '.join(sorted(there))}"
+                )
+            afar = [node for node in _AT_THE_ARM if node in spec.runs and name != self.first]
+            if afar:
+                raise HostError(
+                    f"network.hosts.{name}.runs: {afar[0]} runs on {self.first}, the first host, to which the arm is "
+                    "connected: the arm is never commanded over a network; take it off the list"
                 )
         taking_part = {self.cameras, *map(self.place, nodes)}
         self.taking_part = [host for host in network.hosts if host in taking_part]

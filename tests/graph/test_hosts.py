@@ -117,6 +117,13 @@ def test_a_remote_policys_sampler_away_from_the_cameras_takes_jpegs_too(tmp_path
     [
         ("attic", PREFERRED, "policy", ["attic", "robot, gpu, laptop"]),
         ("robot", {"gpu": ["smapler_node"]}, "policy", ["network.hosts.gpu.runs", "smapler_node", "sampler_node"]),
+        (
+            "gpu",
+            {"gpu": ["arm_bridge_node"]},
+            "policy",
+            ["hosts.gpu.runs: arm_bridge_node", "robot, the first"],
+        ),
+        ("robot", {"laptop": ["xarm_node"]}, "policy", ["network.hosts.laptop.runs: xarm_node", "never commanded"]),
         ("robot", {"laptop": ["recorder_node"]}, "record", ["recorder_node", "robot", "beside the cameras"]),
     ],
 )

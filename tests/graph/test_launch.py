@@ -108,3 +108,12 @@ def test_the_rig_of_the_environment_is_the_default(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(graphs, "build", lambda name, _, options: graphs.Graph(name, (), {"RIG": str(options.rig)}))
     (variable,) = launched("sim")
     assert perform_substitutions(launch.LaunchContext(), variable.value) == str(chosen)
+
+
+def test_a_bundles_first_run_on_a_real_arm_begins_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    given = {"rig": str(resources.config("rigs/xarm6_realsense.yaml")), "bundle": "models/move_cube"}
+    first, second = (launched("policy", **given) for _ in range(2))
+    (said,) = (one for one in first if isinstance(one, actions.LogInfo))
+    assert "never run on xarm6_realsense" in perform_substitutions(launch.LaunchContext(), said.msg)
+    assert not [one for one in second if isinstance(one, actions.LogInfo)]

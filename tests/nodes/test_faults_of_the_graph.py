@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from sensor_msgs.msg import Image
 
 from tests.support.consent import assert_holds_until_engaged, assert_rests_until_engaged, engage
-from tests.support.graph import Stack, assert_braked, hold_index, stack
+from tests.support.graph import Probe, Stack, assert_braked, hold_index, stack
+from xdistill_ros.cli import up
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
 
@@ -30,6 +33,32 @@ def moving(graph: Stack) -> Stack:
     engage(probe)
     probe.wait_moving()
     return graph
+
+
+class Cable:
+    """Between a camera and whoever takes its images from the topic `end`."""
+
+    def __init__(self, probe: Probe, camera: str) -> None:
+        self.topic, self.end = f"/{camera}/color/image_raw", f"/{camera}/cable_end"
+        self.plugged = True
+        self._images = probe.node.create_publisher(Image, self.end, probe.qos.stream())
+        probe.node.create_subscription(Image, self.topic, self._on_image, probe.qos.stream())
+
+    def _on_image(self, message: Image) -> None:
+        if self.plugged:
+            self._images.publish(message)
+
+
+@pytest.fixture
+def cable(graph: Stack) -> Iterator[Cable]:
+    """The encoder's cable to the front camera, in the simulator's graph."""
+    processes, made = graph.processes, Cable(graph.probe, "front")
+    by_cable = replace(processes.process("encoder_node"), remappings={made.topic: made.end})
+    processes.kill("encoder_node")
+    processes.start_as("encoder_node", up.command(by_cable, processes.folder))
+    yield made
+    processes.kill("encoder_node")
+    processes.start("encoder_node")
 
 
 def test_every_graph_comes_up_holding(graph: Stack) -> None:
@@ -94,3 +123,19 @@ def test_killed_bridge(moving: Stack) -> None:
     engage(probe)
     probe.wait_moving()
     probe.engage(False)
+
+
+def test_unplugged_camera(cable: Cable, moving: Stack) -> None:
+    """The other camera goes on, and is not enough."""
+    probe, since = moving.probe, len(moving.probe.modes)
+    cable.plugged = False
+    probe.wait_reason("encoder_node", "stale_image")
+    assert "camera front: newest image is" in probe.status["encoder_node"]["message"]
+    exhausted = probe.wait(
+        lambda: [seen for mode, seen in probe.modes[since:] if "chunk_exhausted" in mode], "the last valid action ends"
+    )
+    assert_braked(probe, exhausted[0])
+    hold_index(probe, "consent_lapsed", since)
+    cable.plugged = True
+    probe.wait_reason("encoder_node", "")
+    assert_holds_until_engaged(probe)

@@ -90,7 +90,7 @@ def test_joint_states_are_read_by_name_in_any_order_and_among_others() -> None:
     message.name = [*(message.name[i] for i in order), "lamp"]
     message.position = [*(message.position[i] for i in order), 9.0]
     message.velocity = [*(message.velocity[i] for i in order), 9.0]
-    back = messages.state_of(message, RIG)
+    back = messages.StateReader(RIG).read(message)
     assert isinstance(back, ArmState)
     assert np.array_equal(back.positions, state().positions)
     assert np.array_equal(back.velocities, state().velocities)
@@ -106,6 +106,23 @@ def test_joint_states_that_cannot_be_used_are_refused(spoil: str) -> None:
         message.position = message.position[:-1]
     else:
         message.position[0] = float("nan")
-    refusal = messages.state_of(message, RIG)
+    refusal = messages.StateReader(RIG).read(message)
     assert isinstance(refusal, Refusal)
     assert refusal.reason is Reason.JOINT_STATE_INVALID
+
+
+def test_a_driver_without_velocities_is_read_once_its_positions_tell_them() -> None:
+    reader = messages.StateReader(RIG)
+    read = []
+    for k in range(12):
+        message = messages.state_message(state(), RIG)
+        message.velocity = []
+        message.position[0] += 0.005 * k
+        message.header.stamp = messages.to_stamp(k * 10_000_000)
+        read.append(reader.read(message))
+    for early in read[:10]:
+        assert isinstance(early, Refusal)
+        assert "sends no velocities" in early.sentence
+    for late in read[10:]:
+        assert isinstance(late, ArmState)
+        assert late.velocities == pytest.approx([0.5, *[0.0] * (JOINTS - 1)])

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import PoseStamped
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from tests.support.graph import Probe, Stack, assert_braked, own_domain, stack_of
-from tests.support.real_arm import CONTROLLER, ROS2_CONTROL, JointStates, Swaying, trajectory_controller, write_real_rig
+from tests.support.real_arm import (
+    CONTROLLER,
+    FAKE_ROS,
+    ROS2_CONTROL,
+    ControllerManager,
+    JointStates,
+    Swaying,
+    trajectory_controller,
+    write_real_rig,
+)
 from xdistill_ros import graph as graphs
+from xdistill_ros.nodes import messages
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
 
@@ -24,10 +36,21 @@ class RealArm:
 
     stack: Stack
     states: JointStates
+    read_ns: int = 0
+    """Stamp of the newest joint state that the bridge has made a pose of."""
+
+    def __post_init__(self) -> None:
+        self.probe.listen(PoseStamped, "/arm/tcp_pose", self._on_pose, self.probe.qos.stream())
 
     @property
     def probe(self) -> Probe:
         return self.stack.probe
+
+    def wait_read(self, stamp_ns: int) -> None:
+        self.probe.wait(lambda: self.read_ns > stamp_ns, "the bridge takes joint states")
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        self.read_ns = messages.to_ns(message.header.stamp)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +59,7 @@ def arm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealArm]:
     with own_domain() as domain:
         options = graphs.Options(rig=write_real_rig(folder, **ROS2_CONTROL), domain=domain)
         with stack_of(folder, ("policy",), options, started=False) as made:
+            made.processes.prepend_path(FAKE_ROS)
             made.processes.start("arm_bridge_node")
             states = JointStates(made.probe)
             Swaying(made.probe)
@@ -131,6 +155,35 @@ def test_a_controller_that_dies_under_way_holds_the_arm(arm: RealArm) -> None:
     holds(arm, "no_controller")
 
 
+@contextmanager
+def managed(arm: RealArm, state: str = "active") -> Iterator[ControllerManager]:
+    """The right controller, and its manager, which the bridge has begun to ask and calls it `state`."""
+    right = trajectory_controller(arm.probe, arm.states, interpolate_from_desired_state=True)
+    with right, arm.probe.beside("controller_manager") as node:
+        manager = ControllerManager(node, state)
+        arm.probe.wait(lambda: manager.asked > 0, "the manager is asked")
+        yield manager
+
+
+def test_a_controller_that_its_manager_calls_inactive_is_refused_and_one_deactivated_under_way_holds(
+    arm: RealArm,
+) -> None:
+    with managed(arm, "inactive") as manager:
+        said = refusal(arm.probe, "controller_inactive")
+        assert f"ros2 control switch_controllers --activate {CONTROLLER}" in said
+        manager.state = "active"
+        moving(arm.probe)
+        manager.state = "inactive"
+        assert f"{CONTROLLER} is inactive" in holds(arm, "controller_inactive")
+
+
+def test_a_manager_that_hangs_under_way_holds_the_arm(arm: RealArm) -> None:
+    with managed(arm) as manager:
+        moving(arm.probe)
+        arm.probe.hang(manager.node)
+        assert "the controller manager does not say" in holds(arm, "no_controller")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -158,3 +211,13 @@ def test_joint_states_in_another_order_with_others_joints_are_understood(arm: Re
         arm.probe.wait_ticks(5)
         _, commanded, _ = arm.probe.commands[-1]
         assert commanded == pytest.approx(np.array(arm.probe.rig.arm.home_rad), abs=0.2)
+
+
+def test_an_arm_that_moves_is_not_engaged_though_its_driver_sends_no_velocities(arm: RealArm) -> None:
+    arm.states.spoiled = {"velocity": []}
+    with trajectory_controller(arm.probe, arm.states, interpolate_from_desired_state=True):
+        pushed_ns = arm.states.push(0.1)
+        arm.wait_read(pushed_ns + 200_000_000)
+        assert "0.100 rad/s" in refusal(arm.probe, "arm_moving")
+        arm.states.push(0.0)
+        moving(arm.probe)

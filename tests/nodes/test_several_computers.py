@@ -53,6 +53,15 @@ def test_each_computer_runs_its_share_and_the_arm_moves(moving: Laboratory) -> N
     moving.probe.wait_moving(40)
 
 
+def test_the_policy_proposes_at_its_rate_though_the_link_is_late_and_lossy(moving: Laboratory) -> None:
+    """In the world's time, which the commands tell; on this computer's it may be slow."""
+    probe, policy = moving.probe, moving.probe.rig.policy
+    proposed, began_ns = chunks(probe), probe.commands[-1][0]
+    probe.wait(lambda: chunks(probe) >= proposed + 5, "five chunks more")
+    lasted_s = (probe.commands[-1][0] - began_ns) * 1e-9
+    assert lasted_s < 1.5 * 5 * policy.action_horizon / policy.rate_hz
+
+
 def test_the_offset_between_the_clocks_is_measured_and_shown(lab: Laboratory) -> None:
     shown = lab.probe.wait(lambda: lab.probe.status["clock_gpu"].get("offset_ms.robot"), "the robot's offset is shown")
     offset_ms, uncertainty_ms = shown.split(" +-")

@@ -209,6 +209,10 @@ class Probe:
             self._executor.remove_node(node)
             node.destroy_node()
 
+    def hang(self, node: Any) -> None:
+        """A node beside stays on the graph and does nothing any more."""
+        self._executor.remove_node(node)
+
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
         """Subscribes; `wait` looks again after every message."""
 

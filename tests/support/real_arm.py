@@ -16,6 +16,7 @@ import yaml
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from tests.support.fake_ros.controller_manager_msgs.srv import ListControllers, controller_state
 from tests.support.graph import Probe
 from tests.support.jtc import JointTrajectoryController
 from xdistill_ros import resources
@@ -38,6 +39,8 @@ ROS2_CONTROL = {
 }
 UPDATE_HZ = 100.0
 STATES_HZ = 50.0
+JTC = "joint_trajectory_controller/JointTrajectoryController"
+FAKE_ROS = Path(__file__).parent / "fake_ros"
 EXTRA = "linear_track"
 
 
@@ -60,12 +63,19 @@ class JointStates:
         self.positions = np.array(self.rig.arm.home_rad)
         self.spoiled: dict[str, Any] = {}
         """Fields that a message gets instead of its own."""
+        self._pushed_rad_s, self._pushed_since_s = 0.0, 0.0
         self._publisher = probe.node.create_publisher(JointState, "/joint_states", probe.qos.stream())
         probe.node.create_timer(1.0 / STATES_HZ, self._publish)
 
+    def push(self, speed_rad_s: float) -> int:
+        """Somebody pushes every joint at this speed from now on; at 0 they are where they were before. ROS time."""
+        self._pushed_rad_s, self._pushed_since_s = speed_rad_s, time.monotonic()
+        return time.time_ns()
+
     def _publish(self) -> None:
         names = [self.rig.gripper.joint, EXTRA, *reversed(self.rig.arm.joint_names)]
-        message = JointState(name=names, position=[0.4, 9.0, *self.positions[::-1].tolist()])
+        positions = self.positions + self._pushed_rad_s * (time.monotonic() - self._pushed_since_s)
+        message = JointState(name=names, position=[0.4, 9.0, *positions[::-1].tolist()])
         message.velocity = [0.0] * len(names)
         message.header.stamp = messages.to_stamp(time.time_ns())
         for field, value in self.spoiled.items():
@@ -120,3 +130,16 @@ class Swaying:
         actions[:, 1] += 0.03 * np.sin(2.0 * (times % 10**12) * 1e-9)
         chunk = Chunk(int(times[0]), times, actions)
         self._publisher.publish(messages.chunk_message(chunk, self._rig.channels, self._rig.arm.base_frame))
+
+
+class ControllerManager:
+    """ros2_control's, as far as it is asked: it lists one controller."""
+
+    def __init__(self, node: Any, state: str) -> None:
+        self.node, self.state, self.asked = node, state, 0
+        node.create_service(ListControllers, "/controller_manager/list_controllers", self._list)
+
+    def _list(self, _request: Any, response: Any) -> Any:
+        self.asked += 1
+        response.status = [controller_state(CONTROLLER, self.state, JTC)]
+        return response

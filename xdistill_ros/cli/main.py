@@ -99,8 +99,8 @@ def up(
     ] = False,
 ) -> None:
     """Start a graph and keep it up until it has done its work, or Ctrl-C."""
+    from xdistill_ros import first_run
     from xdistill_ros import graph as graphs
-    from xdistill_ros.cli import first_run
     from xdistill_ros.cli import up as starting
 
     path, loaded = _rig(rig)

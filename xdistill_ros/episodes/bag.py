@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.poses import pose_from_quaternion
-from xdistill_ros.timeline import ArmState
+from xdistill_ros.timeline import ArmState, MeanVelocity
 
 from .about import StoreError
 from .take import Target
@@ -47,6 +47,7 @@ class Bag:
 
         self.path, self._rig = path, rig
         self._width_m: float | None = None
+        self._moved = MeanVelocity()
         self.unused: Counter[str] = Counter()
         """Messages that could not be used, by reason."""
         if not path.exists():
@@ -171,7 +172,11 @@ class Bag:
             raise ValueError(f"no {', '.join(missing)} among {', '.join(names)}")
         order = [names.index(name) for name in self._rig.arm.joint_names]
         positions = np.array(message.position, np.float64)
-        velocities = np.array(message.velocity, np.float64) if len(message.velocity) else np.zeros(len(names))
+        velocities = np.array(message.velocity, np.float64) if len(message.velocity) else None
+        if velocities is None:
+            velocities = self._moved.of(stamp_ns, positions)
+        if velocities is None:
+            raise ValueError("no velocities, and too few positions before it to tell them from")
         gripper = self._rig.gripper
         width = gripper.width_of(float(positions[names.index(gripper.joint)])) if width_m is None else width_m
         if not (np.isfinite(positions).all() and np.isfinite(velocities).all() and np.isfinite(width)):

@@ -69,6 +69,7 @@ class ArmBridgeNode(GraphNode):
             self.subscribe(
                 DiagnosticStatus, "/arm/driver", self._on_driver, self.qos.latched_of_living(), lost="xarm_node"
             )
+        self._reader = messages.StateReader(self.rig)
         self._states = self.poll(JointState, "/joint_states", self.qos.newest())
         self.subscribe(
             JointTrajectory, "/policy/action_chunk", self._on_chunk, self.qos.newest_of_living(), lost="sampler_node"
@@ -127,7 +128,7 @@ class ArmBridgeNode(GraphNode):
         return self._controller.tick(self.now_ns(), steady_s)
 
     def _on_state(self, message: JointState) -> None:
-        state = messages.state_of(message, self.rig)
+        state = self._reader.read(message)
         refusal = state if isinstance(state, Refusal) else self._controller.on_state(state, self.now_ns())
         if refusal is not None:
             self.refuse(refusal, "/joint_states")

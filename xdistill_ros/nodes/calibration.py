@@ -82,6 +82,7 @@ class Listener:
         for camera in cameras:
             topic = f"/{camera}/color/image_raw"
             self.node.create_subscription(Image, here(topic), partial(self._on_image, camera), profiles.newest())
+        self._state_reader, self._command_reader = messages.StateReader(rig), messages.StateReader(rig)
         self.node.create_subscription(JointState, here("/joint_states"), self._on_state, profiles.recent())
         self.node.create_subscription(JointState, here("/arm/joint_command"), self._on_command, profiles.recent())
         self.node.create_subscription(PoseStamped, here("/arm/tcp_pose"), self._on_tcp, profiles.newest())
@@ -190,13 +191,12 @@ class Listener:
         self._pictures.put(Picture(camera, pixels, messages.to_ns(message.header.stamp), arrived_ns))
 
     def _on_state(self, message: JointState) -> None:
-        self._keep(message, self._states)
+        self._keep(self._state_reader.read(message), self._states)
 
     def _on_command(self, message: JointState) -> None:
-        self._keep(message, self._commands)
+        self._keep(self._command_reader.read(message), self._commands)
 
-    def _keep(self, message: JointState, kept: deque[ArmState]) -> None:
-        state = messages.state_of(message, self._rig)
+    def _keep(self, state: ArmState | Refusal, kept: deque[ArmState]) -> None:
         if isinstance(state, Refusal):
             self.refusal = state
             return

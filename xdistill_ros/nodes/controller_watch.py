@@ -7,6 +7,8 @@ of the steady clock, before motion and during it; nothing here waits.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from functools import partial
 from typing import Any
@@ -20,6 +22,48 @@ from xdistill_ros.rig import Hold, Reason
 from .lifecycle import GraphNode
 
 _ASK_S = 1.0
+_PATIENCE_S = 3.0  # so long an answer is awaited
+_STATE_S = 5.0  # so long a controller that was active is taken to be so
+
+
+class Question:
+    """One that a service is asked again and again; the newest answer counts."""
+
+    def __init__(self, client: Any, request: Any, counts_s: float = math.inf) -> None:
+        """An answer counts for `counts_s`, and until whoever gave it has gone."""
+        self._client, self._request, self._counts_s = client, request, counts_s
+        self._pending: Any = None
+        self._asked_s = 0.0
+        self._answer: tuple[float, Any] | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether anybody serves it."""
+        return bool(self._client.service_is_ready())
+
+    @property
+    def answer(self) -> Any:
+        """The response; None when there is none that counts."""
+        if self._answer is None or time.monotonic() - self._answer[0] > self._counts_s:
+            return None
+        return self._answer[1]
+
+    def ask(self) -> None:
+        """Asks, unless an answer may still come; forgets what was said by one who has gone."""
+        now_s = time.monotonic()
+        if self._pending is not None and (not self.there or now_s - self._asked_s > _PATIENCE_S):
+            self._client.remove_pending_request(self._pending)
+            self._pending = None
+        if not self.there:
+            self._answer = None
+        elif self._pending is None:
+            self._pending, self._asked_s = self._client.call_async(self._request), now_s
+            self._pending.add_done_callback(self._on_answer)
+
+    def _on_answer(self, future: Any) -> None:
+        if future is self._pending:  # and none that was given up
+            self._pending = None
+            self._answer = (time.monotonic(), future.result())
 
 
 class ControllerWatch:
@@ -30,14 +74,11 @@ class ControllerWatch:
         self._node, self._rig, self._topic = node, node.rig, topic
         # an arm with a driver of ours has no controller manager: one that is there is another arm's
         self._name = node.rig.arm.interface.controller_name if node.rig.arm.driver is None else ""
-        self._values: dict[str, facts.Value] = {}
-        self._listed: dict[str, tuple[str, str]] | None = None
         # where the controller's node is, its manager is: /left/<controller>/commands, /left/controller_manager
         namespace = topic.rpartition("/")[0].removesuffix(f"/{self._name}")
-        name = f"{namespace}/{self._name}/get_parameters"
-        self._parameters = self._client(GetParameters, name) if self._name else None
+        self._parameters = self._parameter_questions(f"{namespace}/{self._name}") if self._name else {}
         manager = f"{namespace}/controller_manager/list_controllers"
-        self._manager = self._manager_client(manager) if self._name else None
+        self._manager = self._manager_question(manager) if self._name else None
         node.every(_ASK_S, self._ask, steady=True)
 
     def hold(self) -> Hold | None:
@@ -60,15 +101,18 @@ class ControllerWatch:
     # ---- services, as they answered last
 
     def _manager_says(self) -> Hold | None:
-        if self._listed is not None:
-            return facts.check_state(self._rig, self._listed)
-        if self._manager is None or not self._manager.service_is_ready():
+        if self._manager is None or not self._manager.there:
             return None
-        return Hold(Reason.NO_CONTROLLER, "the controller manager has not yet said which controllers are active")
+        said = self._manager.answer
+        if said is None:
+            sentence = "the controller manager does not say, or not yet, which controllers are active"
+            return Hold(Reason.NO_CONTROLLER, sentence)
+        return facts.check_state(self._rig, {one.name: (one.state, one.type) for one in said.controller})
 
     def _parameters_say(self) -> Hold | None:
-        if self._values:
-            return facts.check_parameters(self._rig, self._values)
+        said = {name: question.answer for name, question in self._parameters.items()}
+        if said and None not in said.values():  # one alone can make a right controller look wrong
+            return facts.check_parameters(self._rig, {name: _value(answer) for name, answer in said.items()})
         interface = self._rig.arm.interface
         if interface.kind != "joint_trajectory" or self._rig.simulation is not None:
             return None
@@ -76,27 +120,9 @@ class ControllerWatch:
         return Hold(Reason.NO_CONTROLLER, f"{sentence}: is it started? interface.controller names it")
 
     def _ask(self) -> None:
-        if self._manager is not None and not self._manager.service_is_ready():
-            self._listed = None
-        elif self._manager is not None:
-            request = self._manager.srv_type.Request()
-            self._manager.call_async(request).add_done_callback(self._on_listed)
-        if self._parameters is None or not self._parameters.service_is_ready():
-            self._values = {}
-            return
-        # one by one: rclcpp answers nothing at all where one of several is not declared
-        for name in facts.PARAMETERS[self._rig.arm.interface.kind]:
-            request = GetParameters.Request(names=[name])
-            self._parameters.call_async(request).add_done_callback(partial(self._on_value, name))
-
-    def _on_listed(self, future: Any) -> None:
-        answer = future.result()
-        if answer is not None:  # None when the client was destroyed meanwhile
-            self._listed = {one.name: (one.state, one.type) for one in answer.controller}
-
-    def _on_value(self, name: str, future: Any) -> None:
-        values = future.result().values if future.result() is not None else []
-        self._values[name] = parameter_value_to_python(values[0]) if values else None
+        for question in (self._manager, *self._parameters.values()):
+            if question is not None:
+                question.ask()
 
     # ---- clients
 
@@ -105,7 +131,13 @@ class ControllerWatch:
         self._node.when_released(partial(self._node.destroy_client, client))
         return client
 
-    def _manager_client(self, name: str) -> Any:
+    def _parameter_questions(self, controller: str) -> dict[str, Question]:
+        """One by one: rclcpp answers nothing at all where one of several is not declared."""
+        client = self._client(GetParameters, f"{controller}/get_parameters")
+        names = facts.PARAMETERS[self._rig.arm.interface.kind]
+        return {name: Question(client, GetParameters.Request(names=[name])) for name in names}
+
+    def _manager_question(self, name: str) -> Question | None:
         try:
             from controller_manager_msgs.srv import ListControllers
         except ImportError:
@@ -115,7 +147,13 @@ class ControllerWatch:
                     f"{self._name} is active; what listens on the command topic is looked at instead"
                 )
             return None
-        return self._client(ListControllers, name)
+        return Question(self._client(ListControllers, name), ListControllers.Request(), _STATE_S)
+
+
+def _value(answer: GetParameters.Response) -> facts.Value:
+    """A parameter's value; None where it is not declared."""
+    value: facts.Value = parameter_value_to_python(answer.values[0]) if answer.values else None
+    return value
 
 
 def _full_name(namespace: str, name: str) -> str:

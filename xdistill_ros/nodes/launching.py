@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -20,8 +20,8 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 try:
+    from xdistill_ros import first_run, resources, rig
     from xdistill_ros import graph as graphs
-    from xdistill_ros import resources, rig
 except ModuleNotFoundError as error:
     raise RuntimeError(
         f"launch runs with {sys.executable}, which has no {error.name}; with the environment active, let its Python "
@@ -110,9 +110,12 @@ def _start(
         key: argument.value(LaunchConfiguration(key).perform(context), key) for key, argument in known.items()
     }
     options = graphs.Options(**given)
-    graph = graphs.build(name, rig.load(options.rig), options)
+    loaded = rig.load(options.rig)
+    graph = graphs.build(name, loaded, options)
+    said = first_run.advice(graph, loaded, options)
+    advice = [LogInfo(msg=said)] if said else []
     variables = [SetEnvironmentVariable(key, value) for key, value in graph.environment.items()]
-    return [*variables, *(action(process) for process in graph.processes)]
+    return [*advice, *variables, *(action(process) for process in graph.processes)]
 
 
 def action(process: graphs.Process) -> Node:

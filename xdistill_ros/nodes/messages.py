@@ -26,6 +26,7 @@ from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Camera, Hold, Reason, Refusal, Rig
 from xdistill_ros.rig.poses import pose_from_quaternion, quaternion_from_rotation
 from xdistill_ros.timeline.state import ArmState
+from xdistill_ros.timeline.velocity import MeanVelocity
 
 _SECOND = 1_000_000_000
 
@@ -209,24 +210,42 @@ def state_message(state: ArmState, rig: Rig) -> JointState:
     return message
 
 
-def state_of(message: JointState, rig: Rig) -> ArmState | Refusal:
-    """The arm's state by joint name (a driver may order or add joints as it likes), or what is missing in it."""
-    names = list(message.name)
-    if len(message.position) != len(names) or len(message.velocity) not in (0, len(names)):
-        return Refusal(
-            Reason.JOINT_STATE_INVALID,
-            f"{len(names)} names, {len(message.position)} positions, {len(message.velocity)} velocities",
+class StateReader:
+    """Reads one stream of joint states."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._moved = MeanVelocity()
+
+    def read(self, message: JointState) -> ArmState | Refusal:
+        """The arm's state by joint name (a driver may order or add joints as it likes), or what is missing in it.
+
+        A driver that sends no velocities gets those of its positions, and is refused until these are known.
+        """
+        names, given = list(message.name), len(message.velocity)
+        if len(message.position) != len(names) or given not in (0, len(names)):
+            return Refusal(
+                Reason.JOINT_STATE_INVALID,
+                f"{len(names)} names, {len(message.position)} positions, {given} velocities",
+            )
+        arm, gripper = self._rig.arm, self._rig.gripper
+        missing = [name for name in (*arm.joint_names, gripper.joint) if name not in names]
+        if missing:
+            return Refusal(Reason.JOINT_STATE_INVALID, f"no {', '.join(missing)} among {', '.join(names)}")
+        order = [names.index(name) for name in arm.joint_names]
+        stamp_ns, positions = to_ns(message.header.stamp), np.array([message.position[index] for index in order])
+        width = gripper.width_of(message.position[names.index(gripper.joint)])
+        if not (np.isfinite(positions).all() and math.isfinite(width)):
+            return Refusal(Reason.JOINT_STATE_INVALID, f"not finite: positions {positions.tolist()}, width {width}")
+        velocities = (
+            np.array([message.velocity[index] for index in order]) if given else self._moved.of(stamp_ns, positions)
         )
-    missing = [name for name in (*rig.arm.joint_names, rig.gripper.joint) if name not in names]
-    if missing:
-        return Refusal(Reason.JOINT_STATE_INVALID, f"no {', '.join(missing)} among {', '.join(names)}")
-    order = [names.index(name) for name in rig.arm.joint_names]
-    positions = np.array([message.position[index] for index in order])
-    velocities = np.array([message.velocity[index] for index in order]) if message.velocity else np.zeros(len(order))
-    width = rig.gripper.width_of(message.position[names.index(rig.gripper.joint)])
-    if not (np.isfinite(positions).all() and np.isfinite(velocities).all() and math.isfinite(width)):
-        return Refusal(Reason.JOINT_STATE_INVALID, f"not finite: {positions.tolist()}, {velocities.tolist()}, {width}")
-    return ArmState(to_ns(message.header.stamp), positions, velocities, width)
+        if velocities is None:
+            sentence = "the driver sends no velocities, and too few positions are known to tell how fast the arm moves"
+            return Refusal(Reason.JOINT_STATE_INVALID, sentence)
+        if not np.isfinite(velocities).all():
+            return Refusal(Reason.JOINT_STATE_INVALID, f"not finite: velocities {velocities.tolist()}")
+        return ArmState(stamp_ns, positions, velocities, width)
 
 
 def pose_message(pose: NDArray[np.float64], stamp_ns: int, frame_id: str) -> PoseStamped:
@@ -278,7 +297,7 @@ def trajectory_message(planned: JointTrajectoryMessage) -> JointTrajectory:
 
 
 def command_message(command: Command, width_m: float, time_ns: int, rig: Rig) -> JointState:
-    """The set-points of one tick, gripper last, stamped with the ROS time that they are for; `state_of` reads it."""
+    """The set-points of one tick, gripper last, stamped with the ROS time that they are for; a StateReader reads it."""
     return state_message(ArmState(time_ns, command.positions, command.velocities, width_m), rig)
 
 

@@ -86,6 +86,7 @@ class RecorderNode(GraphNode):
                 self._watches[f"{name} depth"] = StreamWatch(f"depth of {name}", camera.rate_hz)
                 self.subscribe(Image, topic, partial(self._on_depth, name), profile)
         often = self.qos.recorded(self.rig.arm.interface.rate_hz)
+        self._readers = {stream: messages.StateReader(self.rig) for stream in (layout.STATE, layout.COMMAND)}
         self.subscribe(JointState, "/joint_states", self._on_state, often)
         self.subscribe(JointState, "/arm/joint_command", self._on_command, often)
         self.subscribe(String, "/arm/mode", self._on_mode, self.qos.latched_of_living(), lost="arm_bridge_node")
@@ -147,7 +148,7 @@ class RecorderNode(GraphNode):
         self._on_joints(_COMMANDS, layout.COMMAND, message)
 
     def _on_joints(self, name: str, stream: str, message: JointState) -> None:
-        state, now_ns, take = messages.state_of(message, self.rig), self.now_ns(), self._recorder.take
+        state, now_ns, take = self._readers[stream].read(message), self.now_ns(), self._recorder.take
         refusal = state if isinstance(state, Refusal) else None
         if take is not None and not isinstance(state, Refusal):
             refusal = take.state(state, now_ns) if stream == layout.STATE else take.command(state, now_ns)

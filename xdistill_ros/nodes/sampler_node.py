@@ -92,6 +92,7 @@ class SamplerNode(GraphNode):
                 self.qos.newest_of_living(),
                 lost="encoder_node",
             )
+        self._reader = messages.StateReader(self.rig)
         self.subscribe(JointState, "/joint_states", self._on_state, self.qos.recent())
         self.subscribe(
             JointTrajectory, "/arm/commanded", self._on_commanded, self.qos.newest_of_living(), lost="arm_bridge_node"
@@ -126,7 +127,7 @@ class SamplerNode(GraphNode):
             self._propose()
 
     def _on_state(self, message: JointState) -> None:
-        state = messages.state_of(message, self.rig)
+        state = self._reader.read(message)
         refusal = state if isinstance(state, Refusal) else self._window.push_state(state, self.now_ns())
         if refusal is not None:
             self.refuse(refusal, "/joint_states")

@@ -4,5 +4,6 @@ from .buffer import StampedBuffer
 from .clock_offset import ClockOffset
 from .grid import Grid, Row
 from .state import ArmState
+from .velocity import MeanVelocity
 
-__all__ = ["ArmState", "ClockOffset", "Grid", "Row", "StampedBuffer"]
+__all__ = ["ArmState", "ClockOffset", "Grid", "MeanVelocity", "Row", "StampedBuffer"]

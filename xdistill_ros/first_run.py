@@ -28,8 +28,9 @@ def advice(graph: Graph, rig: Rig, options: Options, notes: Path | None = None) 
     if not _note(f"{_identity(policy)} on {rig.name}", notes or _folder() / "first_runs.json"):
         return ""
     return (
-        f"{policy.name} has never run on {rig.name}. Try it first with --shadow (everything is shown, nothing moves), "
-        f"then with --speed {SLOW} (limits and the policy itself are slower). This is said once."
+        f"{policy.name} has never run on {rig.name}. Try it first with --shadow, in launch shadow:=true (everything is "
+        f"shown, nothing moves), then with --speed {SLOW}, in launch speed:={SLOW} (limits and the policy itself are "
+        "slower). This is said once."
     )
 
 
