@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tests.support.rigs import sim_table
+from tests.support.small_table import small_table
 from tests.support.stores import write_store
 from tests.support.torch_policy import random_policy
 from tests.support.training import lines, save_student, tiny
-from xdistill_ros import rig as rigs
 from xdistill_ros.learn import policies
 from xdistill_ros.learn.export.bundle import export
 from xdistill_ros.learn.export.example import Example
@@ -67,15 +67,6 @@ def test_in_memory_it_proposes_what_its_bundle_proposes(tmp_path: Path, merge: s
     for one, other in zip(of_bundle, of_torch, strict=True):
         assert one.observation_ns == other.observation_ns
         np.testing.assert_allclose(one.actions, other.actions, atol=1e-3)
-
-
-def small_table() -> Rig:
-    """The simulated table with cameras that are drawn in no time."""
-    document = sim_table().model_dump(mode="json")
-    for camera in document["cameras"].values():
-        camera |= {"width_px": 64, "height_px": 48}
-        camera["intrinsics"] |= {name: camera["intrinsics"][name] / 10 for name in ("fx_px", "fy_px", "cx_px", "cy_px")}
-    return rigs.parse(document, "small table")
 
 
 def test_a_policy_of_a_folder_is_rolled_out_to_the_end(tmp_path: Path) -> None:

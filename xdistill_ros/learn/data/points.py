@@ -8,15 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.poses import pose_from_quaternion
 
 MARGIN_M = 0.05  # around the workspace: the hand and what it holds reach beyond the TCP
 FARTHEST_M = 1.0  # of a camera on the arm
+
+
+def shrunk(depth_mm: NDArray[np.uint16], spec: PreprocessSpec) -> NDArray[np.int16]:
+    """Depth (h, w) of (H, W), resized as `spec` has it and not cropped; 0 where nothing within 32 m was measured.
+
+    The nearest pixel is taken, never an average: half-way between an edge and what lies behind it is nothing.
+    """
+    size = (spec.resize_width_px, spec.resize_height_px)
+    small = cv2.resize(depth_mm, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.where(small > np.iinfo(np.int16).max, 0, small).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class View:
 
     @classmethod
     def of(cls, rig: Rig, camera: str, height: int, width: int) -> View:
-        """The view of a depth image that was made (height, width) by taking the nearest pixels."""
+        """The view of a depth image that was `shrunk` to (height, width)."""
         told = rig.cameras[camera]
         lens = told.intrinsics
         columns = np.floor((np.arange(width) + 0.5) * told.width_px / width)
