@@ -110,7 +110,7 @@ def test_it_sees_the_points_that_training_made_of_the_same_depth(tmp_path: Path)
         flying = InMemory(trained, "cpu")
         features = {frame.camera: flying.eye(frame.camera).feature(frame) for frame in frames}
     cached = cached_depths(store, trained.preprocess, "memory")
-    seen = Points(rig, trained.preprocess)(
+    seen = Points.of(rig, trained.preprocess)(
         torch.stack([torch.from_numpy(images[:1]) for images in cached.values()]), None
     )
     with torch.inference_mode():

@@ -150,7 +150,7 @@ def _caches(
     """The cache of each camera, how many copies each frame has in it, and what becomes of frames (None: nothing)."""
     image = settings.image
     if zoo.sees_points(settings.encoder.word):
-        return _tensors(cached_depths(store, preprocess, image.cache)), 1, Points(rig, preprocess)
+        return _tensors(cached_depths(store, preprocess, image.cache)), 1, Points.of(rig, preprocess)
     images = cached_images(store, preprocess, image.cache)
     spec = next(iter(preprocess.values()))
     copies = settings.encoder.copies
