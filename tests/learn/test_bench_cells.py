@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support.stores import write_store
 from tests.support.training import SMALL_UNET, save_student
 from xdistill_ros.learn import runs, weights
-from xdistill_ros.learn.bench import grid, metaworld, scripted, simulated_table, teaching
+from xdistill_ros.learn.bench import grid, metaworld, scripted, senses, simulated_table, teaching
 from xdistill_ros.learn.bench.config import Benchmark, MetaWorldProtocol
 from xdistill_ros.learn.bench.grid import Shard
 from xdistill_ros.learn.bench.scripted import Episode
 from xdistill_ros.learn.bench.work import TRAINING, Worker
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import Student
+from xdistill_ros.learn.networks.pointnet import PointNet
 from xdistill_ros.learn.training.rollouts import Job
+from xdistill_ros.learn.training.settings import settings
 from xdistill_ros.sim import metaworld_env
 from xdistill_ros.sim.metaworld_env import MetaWorld
 
@@ -59,7 +63,7 @@ def test_actions_are_the_environment_s_own_at_network_scale() -> None:
 
 def test_a_demonstration_is_drawn_ends_after_its_success_and_does_what_it_says() -> None:
     with MetaWorld("drawer-open", 48) as env:
-        made = scripted.demonstrate(env, 0, after_success_steps=6)
+        made = scripted.demonstrate(env, 0, 6, MetaWorld.image)
         assert made is not None
         assert made.images.shape[1:] == (48, 48, 3)
         assert made.images.dtype == np.uint8
@@ -78,7 +82,9 @@ def test_a_scripted_policy_that_never_succeeds_ends_in_a_sentence(
 ) -> None:
     monkeypatch.setattr(scripted, "demonstrate", lambda *_: None)
     with pytest.raises(LearnError, match="succeeded in 0 of 20 episodes"):
-        scripted.demonstrations("push", MetaWorldProtocol(demonstrations=2, image_px=32), tmp_path / "push.npz")
+        scripted.demonstrations(
+            "push", MetaWorldProtocol(demonstrations=2, image_px=32), tmp_path / "push.npz", MetaWorld.image
+        )
     assert not (tmp_path / "push.npz").exists()
 
 
@@ -124,6 +130,34 @@ def test_a_cell_is_trained_and_evaluated_by_the_protocol(short: Callable[..., tu
     assert not (result.cell.folder(out) / TRAINING / runs.CHECKPOINT).exists(), "nothing is left that fills a disk"
 
 
+def test_a_row_of_points_stands_beside_one_of_colours(short: Callable[..., tuple[Benchmark, Path]]) -> None:
+    """Both in one folder: what is demonstrated in depth lies beside what is demonstrated in colour."""
+    benchmark, out = short(epochs=2, image={"resize_width_px": 20, "resize_height_px": 20})
+    document = benchmark.model_dump(mode="json")
+    document["encoders"].append({"name": "points", "word": "pointnet"})
+    both = Benchmark.model_validate(document)
+    rng = np.random.default_rng(0)
+    shown = [replace(episode(20, x), images=rng.integers(500, 1500, (20, 32, 32), np.uint16)) for x in (0.0, 0.1)]
+    scripted._write(shown, out / "demonstrations" / "reach_depth.npz")
+    assert worked(both, out).failed == {}
+    assert {result.cell.encoder: result.evaluations[-1].epoch for result in grid.results(both, out)} == {
+        "scratch": 2, "points": 2,
+    }  # fmt: skip
+
+
+def test_points_of_a_demonstration_are_those_of_hand_and_thing_without_the_table() -> None:
+    wanted = settings([{"store": "none", "encoder": {"word": "pointnet"}}], "test")
+    with MetaWorld("push", 96) as env:
+        env.reset(3)
+        seen = senses.sense(wanted, PointNet().input, env)
+        depth = torch.from_numpy(seen.shrink(seen.look(env)))
+        places = [env.hand_m(), env.things_m()[0]]
+    points = seen.eye(depth[None, None], None)[0].flatten(1).numpy().T
+    assert points[:, 2].min() > 0.0, "the table is cut away"
+    for place in places:
+        assert np.linalg.norm(points - place, axis=1).min() < 0.06
+
+
 def test_a_killed_cell_goes_on_from_its_last_evaluation(
     short: Callable[..., tuple[Benchmark, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +192,7 @@ def test_the_same_policy_plays_the_same_episode(short: Callable[..., tuple[Bench
     assert protocol is not None
     run = metaworld.MetaWorldTraining("reach", 0, training, protocol, out / "run")
     player = metaworld.Player(
-        run.averaged(), training, protocol, run._spec, run.prepared.statistics, run.prepared.device
+        run.averaged(), training, protocol, run.sense, run.prepared.statistics, run.prepared.device
     )  # fmt: skip
     ends = []
     with MetaWorld("reach", protocol.image_px) as env:
@@ -173,7 +207,6 @@ def test_the_same_policy_plays_the_same_episode(short: Callable[..., tuple[Bench
 @pytest.mark.parametrize(
     ("encoders", "training", "said"),
     [
-        ([{"name": "a", "word": "pointnet"}], {}, "takes depth"),
         ([{"name": "a", "word": "resnet9"}], {}, "word 'resnet9' does not exist"),
         ([{"name": "a", "word": "xdistill", "weights": "/nowhere.safetensors"}], {}, "no such file of weights"),
         ([{"name": "a", "word": "resnet18_scratch"}], {"held_out": 1}, "leave them out here"),

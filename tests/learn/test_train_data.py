@@ -229,5 +229,5 @@ def test_both_kinds_of_eyes_give_what_an_encoder_takes(store: Store, both: dict[
     frames = torch.randint(0, 255, (2, 5, 12, 16, 3), dtype=torch.uint8)
     assert colours(frames, torch.Generator().manual_seed(0)).shape == colours(frames, None).shape == (10, 3, 10, 12)
     plain = {name: uncropped(one) for name, one in both.items()}
-    points = Points(store.rig, plain)
+    points = Points.of(store.rig, plain)
     assert points(torch.full((2, 5, 12, 16), 700, dtype=torch.int16), None).shape == (10, 3, 12, 16)

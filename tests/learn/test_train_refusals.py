@@ -82,6 +82,8 @@ def test_a_number_that_is_none_is_named_by_episode_and_row(tmp_path: Path, key: 
 def test_points_without_depth(store: Path, tmp_path: Path) -> None:
     said = refused("--store", store, "--encoder", "pointnet", "--out", tmp_path, "--set", "held_out=0")
     assert "takes aligned depth, and the store's rig records none of camera front, wrist" in said
+    assert "set cameras.NAME.depth in the rig and record again" in said
+    assert "config/rigs/sim_table_depth.yaml" in said
 
 
 def test_a_word_without_its_weights(store: Path, tmp_path: Path) -> None:
@@ -149,14 +151,12 @@ def test_a_fixed_size_of_the_encoder_is_kept(store: Path, tmp_path: Path) -> Non
         train(tiny(store, tmp_path / "vit.safetensors"), tmp_path / "run")
 
 
-def test_rollouts_need_a_simulated_rig_a_task_and_colour() -> None:
+def test_rollouts_need_a_simulated_rig_a_task_and_a_condition() -> None:
     rig, wanted = sim_table(), RolloutSettings()
-    rollouts.check(rig, "move_cube", wanted, points=False)
+    rollouts.check(rig, "move_cube", wanted)
     with pytest.raises(LearnError, match="it is hardware"):
-        rollouts.check(rig.model_copy(update={"simulation": None}), "move_cube", wanted, points=False)
+        rollouts.check(rig.model_copy(update={"simulation": None}), "move_cube", wanted)
     with pytest.raises(LearnError, match="no task 'pick'"):
-        rollouts.check(rig, "pick", wanted, points=False)
-    with pytest.raises(LearnError, match="have no depth"):
-        rollouts.check(rig, "move_cube", wanted, points=True)
+        rollouts.check(rig, "pick", wanted)
     with pytest.raises(LearnError, match="condition is 'dark'"):
-        rollouts.check(rig, "move_cube", wanted.model_copy(update={"condition": "dark"}), points=False)
+        rollouts.check(rig, "move_cube", wanted.model_copy(update={"condition": "dark"}))

@@ -11,14 +11,19 @@ import pytest
 import torch
 
 from tests.support.rigs import sim_table
-from tests.support.stores import write_store
-from tests.support.torch_policy import random_policy
+from tests.support.small_table import small_table
+from tests.support.stores import Row, write_episode, write_store
+from tests.support.torch_policy import random_policy, unrounded_policy
 from tests.support.training import lines, save_student, tiny
-from xdistill_ros import rig as rigs
+from xdistill_ros.episodes import Store, Writer, layout
 from xdistill_ros.learn import policies
+from xdistill_ros.learn.data.eyes import Points
+from xdistill_ros.learn.data.image_cache import cached_depths
+from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.export.bundle import export
 from xdistill_ros.learn.export.example import Example
 from xdistill_ros.learn.networks.encoders import Student
+from xdistill_ros.learn.networks.pointnet import PointNet
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.learn.training import rollouts
 from xdistill_ros.learn.training.in_memory import InMemory
@@ -69,15 +74,6 @@ def test_in_memory_it_proposes_what_its_bundle_proposes(tmp_path: Path, merge: s
         np.testing.assert_allclose(one.actions, other.actions, atol=1e-3)
 
 
-def small_table() -> Rig:
-    """The simulated table with cameras that are drawn in no time."""
-    document = sim_table().model_dump(mode="json")
-    for camera in document["cameras"].values():
-        camera |= {"width_px": 64, "height_px": 48}
-        camera["intrinsics"] |= {name: camera["intrinsics"][name] / 10 for name in ("fx_px", "fy_px", "cx_px", "cy_px")}
-    return rigs.parse(document, "small table")
-
-
 @pytest.fixture
 def flier(tmp_path: Path) -> Path:
     """The folder of a policy of random weights, whose cameras are drawn in no time."""
@@ -123,6 +119,59 @@ def test_processes_of_their_own_share_the_scenes(flier: Path, monkeypatch: pytes
     monkeypatch.setattr(rollouts, "Job", Brief)
     found = rollouts.successes(flier, RolloutSettings(episodes=3, processes=2), "cpu")
     assert found == [False, True, False]
+
+
+def policy_of_points(rig: Rig) -> Trained:
+    """Random weights on depth, as training would leave them."""
+    torch.manual_seed(0)
+    return unrounded_policy(rig, "door_close", PointNet(12, (8, 16)))
+
+
+def test_it_sees_the_points_that_training_made_of_the_same_depth(tmp_path: Path) -> None:
+    rig = small_table(depth=True)
+    trained = policy_of_points(rig)
+    with World(rig, "door_close", latency=False) as world:
+        frames = world.frames_due()
+        depths = {frame.camera: frame.depth for frame in frames}
+
+        def put(rows: list[Row]) -> None:
+            for row in rows:
+                row.update({layout.depth_name(name): depth for name, depth in depths.items()})
+
+        store = Store(write_store(tmp_path / "s.zarr", 1, rig, changes={0: put}))
+        flying = InMemory(trained, "cpu")
+        features = {frame.camera: flying.eye(frame.camera).feature(frame) for frame in frames}
+    cached = cached_depths(store, trained.preprocess, "memory")
+    seen = Points.of(rig, trained.preprocess)(
+        torch.stack([torch.from_numpy(images[:1]) for images in cached.values()]), None
+    )
+    with torch.inference_mode():
+        expected = trained.encoder(seen).numpy()
+    for camera, feature in zip(cached, expected, strict=True):
+        np.testing.assert_allclose(features[camera], feature, atol=1e-5)
+    assert np.abs(expected[0] - expected[1]).max() > 0.01, "two cameras see two things"
+
+
+def test_on_a_rig_without_depth_a_policy_of_points_is_refused() -> None:
+    flying = InMemory(policy_of_points(small_table(depth=True)), "cpu")
+    with World(small_table(), "door_close", latency=False) as world:
+        (front, *_) = (frame for frame in world.frames_due() if frame.camera == "front")
+        with pytest.raises(LearnError, match=r"set cameras\.front\.depth"):
+            flying.eye("front").feature(front)
+
+
+def test_a_training_on_depth_is_judged_by_rollouts(tmp_path: Path) -> None:
+    """The whole way: a store with depth, a training of two epochs, a simulator process for each scene."""
+    rig = small_table(depth=True)
+    with Writer(tmp_path / "s.zarr", rig, "door_close") as writer:
+        for index in range(2):
+            write_episode(writer, rig, index, rows=20)
+    wanted = tiny(
+        tmp_path / "s.zarr", encoder__word="pointnet", held_out=0,
+        rollouts={"every_epochs": 2, "episodes": 2, "processes": 2},
+    )  # fmt: skip
+    outcome = train(wanted, tmp_path / "run")
+    assert [(epoch, of) for epoch, _, of in outcome.rollouts] == [(2, 2)]
 
 
 class Inline:

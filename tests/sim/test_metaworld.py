@@ -65,6 +65,20 @@ def test_the_camera_s_pose_is_that_of_its_picture(push: MetaWorld) -> None:
         assert changed[y - 2 : y + 3, x - 2 : x + 3].any()
 
 
+def test_its_depth_is_that_of_its_picture(push: MetaWorld) -> None:
+    """The table around the scene is flat and as far away as its plane; hand and thing are where they are."""
+    push.reset(0)
+    depth, lens, pose = push.depth(), push.lens(), push.camera_pose()
+    x, y = np.meshgrid(*2 * [np.arange(SIDE_PX)])
+    rays = np.stack([(x - lens.cx_px) / lens.fx_px, (y - lens.cy_px) / lens.fy_px, np.ones(x.shape)], axis=-1)
+    along = rays @ pose[:3, :3].T
+    points = pose[:3, 3] + along * depth[..., None] * 1e-3
+    assert np.mean(np.abs(points[..., 2]) < 0.002) > 0.1, "much of the picture is table"
+    for place in (push.hand_m(), push.things_m()[0]):  # the fingers about the hand's middle, the thing's surface
+        assert np.linalg.norm(points - place, axis=-1).min() < 0.06
+    assert push.image().dtype == np.uint8, "a picture after a depth is a picture again"
+
+
 def test_an_action_beyond_the_limits_counts_as_the_limit(push: MetaWorld) -> None:
     ends = []
     for strength in (1.0, 5.0):

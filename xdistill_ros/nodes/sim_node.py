@@ -70,6 +70,11 @@ class SimNode(GraphNode):
             name: self.publisher(CameraInfo, f"/{name}/color/camera_info", self.qos.stream())
             for name in self.rig.cameras
         }
+        self._depths = {
+            name: self.publisher(Image, f"/{name}/aligned_depth_to_color/image_raw", self.qos.stream())
+            for name, camera in self.rig.cameras.items()
+            if camera.depth
+        }
         self._take_commands()
         self.serve(Trigger, "/sim/clear", self._on_clear)
         self.serve(Trigger, "/sim/reset", self._on_reset)
@@ -160,12 +165,14 @@ class SimNode(GraphNode):
                 world.close()
                 world = self._world
             began_s = time.monotonic()
-            pixels = frame.pixels
+            pixels, depth = frame.pixels, frame.depth
             self.health.took("render", time.monotonic() - began_s)
             message = messages.image_message(pixels, frame.exposure_ns, f"{frame.camera}_optical")
             self.health.took("capture", (self._world.time_ns - frame.exposure_ns) * 1e-9)
             self._images[frame.camera].publish(message)
             self._infos[frame.camera].publish(messages.info_message(self.rig.cameras[frame.camera], message.header))
+            if depth is not None:
+                self._depths[frame.camera].publish(messages.depth_message(depth, message.header))
             self.health.count(f"frames.{frame.camera}")
             self._work.task_done()
         self._work.task_done()

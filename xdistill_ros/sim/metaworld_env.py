@@ -20,7 +20,9 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ALL_V3_ENVIRONMENTS_GOAL_OBS
 from metaworld.policies import ENV_POLICY_MAP
 from numpy.typing import NDArray
 
-from .render import SLOW, Pixels
+from xdistill_ros.rig.camera import Intrinsics
+
+from .render import SLOW, Millimetres, Pixels, depth
 
 Array = NDArray[np.float64]
 TASKS: tuple[str, ...] = tuple(name.removesuffix("-v3") for name in ALL_V3_ENVIRONMENTS)
@@ -38,7 +40,7 @@ class MetaWorld:
         """size_px: side of the square pictures. Raises ValueError for a task that does not exist."""
         if task not in TASKS:
             raise ValueError(f"MetaWorld has no task {task!r}; it has {', '.join(TASKS)}")
-        self.task, self._size_px = task, size_px
+        self.task, self.size_px = task, size_px
         # The goal is part of the state that the scripted policy reads; a learner sees it in the picture alone.
         self._env = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f"{task}-v3-goal-observable"](seed=0)
         self._env._freeze_rand_vec, self._env.seeded_rand_vec = False, True
@@ -101,15 +103,28 @@ class MetaWorld:
 
     def image(self) -> Pixels:
         """What the camera sees, (size, size, 3) uint8 RGB, the right way up: the camera itself hangs upside down."""
+        return np.ascontiguousarray(self._looking().render()[::-1, ::-1])
+
+    def depth(self) -> Millimetres:
+        """How far what `image` shows lies along the camera's axis, (size, size) uint16; see `render.depth`."""
+        return np.ascontiguousarray(depth(self._looking())[::-1, ::-1])
+
+    def lens(self) -> Intrinsics:
+        """Of `image` and `depth`."""
+        half, middle = np.radians(self._env.model.camera(CAMERA).fovy.item() / 2), (self.size_px - 1) / 2
+        focal_px = self.size_px / 2 / float(np.tan(half))
+        return Intrinsics(fx_px=focal_px, fy_px=focal_px, cx_px=middle, cy_px=middle)
+
+    def _looking(self) -> mujoco.Renderer:
         if self._renderer is None:
             self._renderer = self._make_renderer()
         self._renderer.update_scene(self._env.data, CAMERA)
-        return np.ascontiguousarray(self._renderer.render()[::-1, ::-1])
+        return self._renderer
 
     def _make_renderer(self) -> mujoco.Renderer:
         gl.require()
         self._env.model.vis.quality.offsamples = 0  # multisampling takes most of the time without a GPU
-        renderer = mujoco.Renderer(self._env.model, self._size_px, self._size_px)
+        renderer = mujoco.Renderer(self._env.model, self.size_px, self.size_px)
         for flag in SLOW:
             renderer.scene.flags[flag] = False
         return renderer

@@ -6,13 +6,14 @@ Pilots see what arrives when it arrives, and answer with chunks; they command no
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xdistill_ros.arm import Kinematics
-from xdistill_ros.perception import Preprocess
+from xdistill_ros.perception import Encoder, Preprocess
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.chunk_timeline import Merge
@@ -79,11 +80,11 @@ class ExpertPilot:
         return Chunk(now_ns, times_ns, np.array([[*pose_to_9d(pose), width] for pose, width in targets]))
 
 
-class Encodes(Protocol):
-    """What gives the feature of an image."""
+class Eye(Protocol):
+    """What a policy sees with one camera."""
 
-    def encode(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The feature (F,) of one preprocessed image (1, 3, h, w)."""
+    def feature(self, frame: Frame) -> NDArray[np.float32]:
+        """The feature (F,) of the frame's picture, or of its depth."""
 
 
 class Networks(Protocol):
@@ -91,8 +92,8 @@ class Networks(Protocol):
 
     manifest: Manifest
 
-    def encoder(self, camera: str) -> Encodes:
-        """For images of `camera`."""
+    def eye(self, camera: str) -> Eye:
+        """For frames of `camera`."""
 
     def sampler(self, seed: int) -> Sampler:
         """A new one."""
@@ -104,11 +105,23 @@ class _Opened:
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self.manifest, self._bundle, self._threads = bundle.manifest, bundle, threads
 
-    def encoder(self, camera: str) -> Encodes:
-        return self._bundle.encoder(camera, threads=self._threads)
+    def eye(self, camera: str) -> Eye:
+        encoder = self._bundle.encoder(camera, threads=self._threads)
+        return _Pictures(Preprocess(self.manifest.preprocess[camera]), encoder)
 
     def sampler(self, seed: int) -> Sampler:
         return Sampler(self._bundle, seed, threads=self._threads)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """See `Eye`."""
+
+    preprocess: Preprocess
+    encoder: Encoder
+
+    def feature(self, frame: Frame) -> NDArray[np.float32]:
+        return self.encoder.encode(self.preprocess(frame.pixels))
 
 
 class PolicyPilot:
@@ -122,8 +135,7 @@ class PolicyPilot:
         self._policy: Networks = _Opened(policy, threads) if isinstance(policy, Bundle) else policy
         self._rig = rig
         manifest = policy.manifest
-        self._preprocess = {name: Preprocess(manifest.preprocess[name]) for name in rig.cameras}
-        self._encoders = {name: self._policy.encoder(name) for name in rig.cameras}
+        self._eyes = {name: self._policy.eye(name) for name in rig.cameras}
         self._window = ObservationWindow(manifest, rig, Kinematics(rig).forward)
         self._grid = Grid.of(rig)
         slowest_s = max(camera.period_s for camera in rig.cameras.values())
@@ -166,7 +178,6 @@ class PolicyPilot:
                 frame = min(frames, key=lambda one: abs(one.exposure_ns - time_ns), default=None)
                 if frame is None:
                     continue
-                feature = self._encoders[name].encode(self._preprocess[name](frame.pixels))
-                self._window.push_feature(name, frame.exposure_ns, feature, self._world.time_ns)
+                self._window.push_feature(name, frame.exposure_ns, self._eyes[name].feature(frame), self._world.time_ns)
                 while frames and frames[0].exposure_ns <= frame.exposure_ns:
                     frames.popleft()

@@ -1,4 +1,4 @@
-"""Pictures of a model, fast on a software renderer: no shadows, no reflections, no multisampling."""
+"""Pictures and depths of a model, fast on a software renderer: no shadows, no reflections, no multisampling."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .ink import FULL, Drawn
 Pixels = NDArray[np.uint8]
 INK_HEIGHT_M = 0.001  # over its body's origin: on a sheet that is a little thinner
 _INK_HALF_THICK_M = 0.0002
+Millimetres = NDArray[np.uint16]
+FARTHEST_M = 10.0  # what lies beyond is not measured, as by a stereo camera's short baseline
 SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
 
 
@@ -51,6 +53,12 @@ class Painter:
         pixels: Pixels = renderer.render()
         return pixels
 
+    def measure(self, data: mujoco.MjData, camera: str) -> Millimetres:
+        """How far what `camera` sees of `data` lies along its optical axis; see `depth`. Positions as for `paint`."""
+        renderer = self._renderers[camera]
+        renderer.update_scene(data, camera, self._option)
+        return depth(renderer)
+
     def close(self) -> None:
         """Frees the OpenGL contexts."""
         for renderer in self._by_size.values():
@@ -80,3 +88,16 @@ def _add_ink(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData,
     for geom, half, middle, frame in zip(scene.geoms[scene.ngeom :], halves, middles, frames, strict=False):
         mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_BOX, half, middle, frame, rgba)
     scene.ngeom += count
+
+
+def depth(renderer: mujoco.Renderer) -> Millimetres:
+    """Depth (H, W) of the renderer's scene: millimetres along the optical axis, 0 beyond FARTHEST_M.
+
+    A real camera's noise, holes at edges and least distance are not in it.
+    """
+    renderer.enable_depth_rendering()
+    try:
+        metres = renderer.render()
+    finally:
+        renderer.disable_depth_rendering()
+    return np.where(metres > FARTHEST_M, 0.0, np.rint(1e3 * metres)).astype(np.uint16)

@@ -23,7 +23,7 @@ from .controllers import Message, controller_of
 from .ink import Drawn
 from .latency import DelayQueue
 from .motion import minimum_jerk
-from .render import Painter, Pixels
+from .render import Millimetres, Painter, Pixels
 from .scene import STEP_NS
 from .table import Table
 from .tasks import TASKS
@@ -48,15 +48,23 @@ class _Snapshot:
 class Frame:
     """One camera image. It is drawn when first looked at, from the scene as it was at the exposure."""
 
-    def __init__(self, camera: str, exposure_ns: int, draw: partial[Pixels]) -> None:
+    def __init__(
+        self, camera: str, exposure_ns: int, draw: partial[Pixels], measure: partial[Millimetres] | None = None
+    ) -> None:
+        """`measure`: of cameras that give depth."""
         self.camera = camera
         self.exposure_ns = exposure_ns
-        self._draw = draw
+        self._draw, self._measure = draw, measure
 
     @cached_property
     def pixels(self) -> Pixels:
         """(H, W, 3) uint8 RGB. Must be read before the next reset, and in the thread that renders."""
         return self._draw()
+
+    @cached_property
+    def depth(self) -> Millimetres | None:
+        """(H, W) uint16, as `Painter.measure` has it; None where the rig's camera gives none. Read it as `pixels`."""
+        return self._measure() if self._measure is not None else None
 
 
 class World:
@@ -244,19 +252,28 @@ class World:
             if self.time_ns < due_ns:
                 continue
             self._next_exposure[camera] += self._exposure_period[camera]
-            frame = Frame(camera, self.time_ns, partial(self._draw, camera, self._snapshot()))
+            snapshot = self._snapshot()
+            measure = partial(self._measure, camera, snapshot) if self.rig.cameras[camera].depth else None
+            frame = Frame(camera, self.time_ns, partial(self._draw, camera, snapshot), measure)
             latency = self._simulation.camera_latency
             late_s = self._rng.uniform(latency.low_s, latency.high_s) if self._latency else 0.0
             self._frames[camera].push(self.time_ns + round(late_s * 1e9), frame)
 
     def _draw(self, camera: str, snapshot: _Snapshot) -> Pixels:
+        return self._painter_of(snapshot).paint(self._view, camera, snapshot.drawn)
+
+    def _measure(self, camera: str, snapshot: _Snapshot) -> Millimetres:
+        return self._painter_of(snapshot).measure(self._view, camera)
+
+    def _painter_of(self, snapshot: _Snapshot) -> Painter:
+        """The painter, with the view at `snapshot`."""
         view, model = self._view, self.table.model
         view.qpos[:], view.mocap_pos[:], view.mocap_quat[:] = snapshot.qpos, snapshot.mocap_pos, snapshot.mocap_quat
         for update in (mujoco.mj_kinematics, mujoco.mj_comPos, mujoco.mj_camlight):
             update(model, view)
         if self._painter is None:
             self._painter = Painter(self.rig, model)
-        return self._painter.paint(view, camera, snapshot.drawn)
+        return self._painter
 
     def _snapshot(self) -> _Snapshot:
         data = self.table.data

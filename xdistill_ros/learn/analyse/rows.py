@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from xdistill_ros.episodes import Control, Store, layout
+from xdistill_ros.learn.data.points import shrunk
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.rig.poses import pose_from_rotvec
@@ -77,17 +77,10 @@ def pictures(store: Store, index: Sequence[int], views: Iterable[View]) -> dict[
         seen = {name: np.asarray(store.data(name)[row]) for name in arrays}
         for view in wanted:
             if view.depth:
-                made[view].append(_small_depth(seen[layout.depth_name(view.camera)], view.spec))
+                made[view].append(shrunk(seen[layout.depth_name(view.camera)], view.spec))
             else:
                 made[view].append(Preprocess(view.spec).geometry(seen[view.camera]))
     return {view: np.stack(images) for view, images in made.items()}
-
-
-def _small_depth(depth: NDArray[Any], spec: PreprocessSpec) -> NDArray[np.int16]:
-    """The nearest pixels, as training takes them: an average of near and far is nowhere."""
-    size = (spec.resize_width_px, spec.resize_height_px)
-    small = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.minimum(small, np.iinfo(np.int16).max).astype(np.int16)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -14,9 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from xdistill_ros.learn import runs
-from xdistill_ros.learn.data.eyes import Colours
 from xdistill_ros.learn.data.material import Batch, Material
-from xdistill_ros.learn.data.view import uncropped
 from xdistill_ros.learn.data.windows import Statistics
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks import zoo
@@ -26,14 +24,13 @@ from xdistill_ros.learn.training.policy import Policy
 from xdistill_ros.learn.training.prepare import Prepared
 from xdistill_ros.learn.training.settings import TrainSettings
 from xdistill_ros.learn.training.trainer import Training
-from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.policy import actions as meaning
-from xdistill_ros.rig import Rig
 from xdistill_ros.sim.metaworld_env import ACTION_DIM, CAMERA, MetaWorld
 
 from . import scripted
 from .config import MetaWorldProtocol
 from .grid import Evaluation
+from .senses import Sense, sense
 
 FIRST_SEED = 100_000  # of scenes that are judged; demonstrations count up from 0
 SEEDS_APART = 1000
@@ -42,9 +39,11 @@ Array = NDArray[np.float64]
 
 
 class Sight(NamedTuple):
-    """What the policy is told at a step: an image (h, w, 3) uint8, resized; the hand (3,) and its opening, metres."""
+    """What the policy is told at a step: colours (h, w, 3) uint8 or depth (h, w) int16, resized; the hand (3,) and its
+    opening, metres.
+    """
 
-    image: NDArray[np.uint8]
+    image: NDArray[Any]
     hand: Array
     opening: float
 
@@ -56,7 +55,7 @@ class Player:
     policy: Policy
     settings: TrainSettings
     protocol: MetaWorldProtocol
-    spec: PreprocessSpec
+    sense: Sense
     statistics: Statistics
     device: torch.device
 
@@ -76,8 +75,7 @@ class Player:
         return env.succeeded
 
     def _look(self, env: MetaWorld) -> Sight:
-        image = Preprocess(uncropped(self.spec)).geometry(env.image())
-        return Sight(image, env.hand_m(), env.opening_m())
+        return Sight(self.sense.shrink(self.sense.look(env)), env.hand_m(), env.opening_m())
 
     def _actions(self, seen: list[Sight], noise: torch.Generator) -> Array:
         """(T, 4) in the environment's units."""
@@ -108,26 +106,26 @@ class MetaWorldTraining(Training):
         device = prepare.device_of(settings.device)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        episodes = scripted.demonstrations(self._task, protocol, settings.store)
+        torch.manual_seed(settings.seed)
+        encoder = zoo.encoder(settings.encoder.word, settings.encoder.weights, settings.image.wished_size)
+        with MetaWorld(self._task, protocol.image_px) as env:
+            self.sense = sense(settings, encoder.input, env)
+        episodes = scripted.demonstrations(self._task, protocol, settings.store, self.sense.look)
         found = scripted.windows(episodes, protocol)
         prepare.check_length(settings, len(found.frames))
         statistics = found.statistics(None, settings.proprio)
-        torch.manual_seed(settings.seed)
-        encoder = zoo.encoder(settings.encoder.word, settings.encoder.weights, settings.image.wished_size)
-        preprocess = settings.image.preprocess(cast(Rig, _Cameras(protocol.image_px)), encoder.input, points=False)
-        self._spec = preprocess[CAMERA]
         head = self._head(encoder.feature_dim + len(statistics.proprio.minimum))
         encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        eye = Colours(self._spec, settings.image.augmentation)
-        policy = Policy(encoder, head, eye, tune=settings.encoder.tune, bf16=settings.bf16).to(device)
+        policy = Policy(encoder, head, self.sense.eye, tune=settings.encoder.tune, bf16=settings.bf16).to(device)
         nothing = cast(Any, None)
         material = Material(
-            [_images(episodes, self._spec)], 1, found, nothing, settings.proprio, statistics, device.type == "cuda"
+            [_images(episodes, self.sense)], 1, found, nothing, settings.proprio, statistics, device.type == "cuda"
         )  # fmt: skip
         prepare.fit(policy, material, settings)
         return Prepared(
-            store=nothing, rig=nothing, device=device, policy=policy, preprocess=preprocess, statistics=statistics,
-            train=material, held=None, episodes=list(range(len(episodes))), held_out=[], left_out=(),
+            store=nothing, rig=nothing, device=device, policy=policy, preprocess={CAMERA: self.sense.spec},
+            statistics=statistics, train=material, held=None, episodes=list(range(len(episodes))), held_out=[],
+            left_out=(),
             content={"store": "", "weights": prepare.file_hash(settings.encoder.weights)},
         )  # fmt: skip
 
@@ -147,7 +145,7 @@ class MetaWorldTraining(Training):
             return False
         prepared = self.prepared
         player = Player(
-            self.averaged(), self.settings, self._protocol, self._spec, prepared.statistics, prepared.device
+            self.averaged(), self.settings, self._protocol, self.sense, prepared.statistics, prepared.device
         )  # fmt: skip
         first = FIRST_SEED + SEEDS_APART * self._seed
         with MetaWorld(self._task, self._protocol.image_px) as env:
@@ -165,30 +163,12 @@ class MetaWorldTraining(Training):
         )
 
 
-class _Cameras:
-    """All that preparing images asks of a rig."""
-
-    def __init__(self, side_px: int) -> None:
-        self.cameras: Mapping[str, Any] = {CAMERA: _Camera(side_px, side_px)}
-
-
-class _Camera(NamedTuple):
-    width_px: int
-    height_px: int
-
-
-def _images(episodes: Iterable[scripted.Episode], spec: PreprocessSpec) -> torch.Tensor:
-    shrink = Preprocess(uncropped(spec)).geometry
-    return torch.from_numpy(np.stack([shrink(image) for episode in episodes for image in episode.images]))
+def _images(episodes: Iterable[scripted.Episode], seen: Sense) -> torch.Tensor:
+    return torch.from_numpy(np.stack([seen.shrink(image) for episode in episodes for image in episode.images]))
 
 
 def check(settings: TrainSettings) -> None:
     """Raises LearnError for a training that MetaWorld cannot have."""
-    if zoo.sees_points(settings.encoder.word):
-        raise LearnError(
-            f"encoder {settings.encoder.word} takes depth; MetaWorld is seen in colour here: leave it out, or run it "
-            "at the simulated table"
-        )
     if settings.held_out or settings.rollouts is not None or settings.encoder.copies:
         raise LearnError("training: held_out, rollouts and encoder.copies belong to stores; leave them out here")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,20 +35,31 @@ PATIENCE = 10  # episodes that the scripted policy may need for each that succee
 
 @dataclass(frozen=True)
 class Episode:
-    """One demonstration of N steps. images (N, h, w, 3) uint8, hands (N, 3) m, openings (N,) m, actions (N, 4)."""
+    """One demonstration of N steps. hands (N, 3) m, openings (N,) m, actions (N, 4).
 
-    images: NDArray[np.uint8]
+    images: what was seen, colours (N, h, w, 3) uint8 or depth (N, h, w) uint16, as `MetaWorld` has them.
+    """
+
+    images: NDArray[Any]
     hands: Array
     openings: Array
     actions: Array
 
 
-def demonstrations(task: str, protocol: MetaWorldProtocol, path: Path) -> list[Episode]:
-    """The task's demonstrations: read from `path`, or made and written there by whichever process is the first."""
+Look = Callable[[MetaWorld], NDArray[Any]]
+"""`MetaWorld.image` or `MetaWorld.depth`."""
+
+
+def demonstrations(task: str, protocol: MetaWorldProtocol, path: Path, look: Look) -> list[Episode]:
+    """The task's demonstrations: read from `path`, or made and written there by whichever process is the first.
+
+    look: what is seen of them.
+    """
     with alone(path.with_suffix("")):
         if not path.exists():
             with MetaWorld(task, protocol.image_px) as env:
-                made = list(track(_successful(env, protocol), f"demonstrating {task}", total=protocol.demonstrations))
+                successful = _successful(env, protocol, look)
+                made = list(track(successful, f"demonstrating {task}", total=protocol.demonstrations))
             _write(made, path)
     with np.load(path, allow_pickle=False) as file:
         ends = file["ends"]
@@ -57,14 +68,14 @@ def demonstrations(task: str, protocol: MetaWorldProtocol, path: Path) -> list[E
     return [Episode(**{name: parts[name][index] for name in names}) for index in range(len(ends))]
 
 
-def demonstrate(env: MetaWorld, seed: int, after_success_steps: int) -> Episode | None:
+def demonstrate(env: MetaWorld, seed: int, after_success_steps: int, look: Look) -> Episode | None:
     """What the scripted policy does from `seed`; None where it fails, which it sometimes does."""
     env.reset(seed)
-    steps: list[tuple[NDArray[np.uint8], Array, float, Array]] = []
+    steps: list[tuple[NDArray[Any], Array, float, Array]] = []
     left = after_success_steps
     while not env.over and left > 0:
         action = env.expert()
-        steps.append((env.image(), env.hand_m(), env.opening_m(), action))
+        steps.append((look(env), env.hand_m(), env.opening_m(), action))
         env.step(action)
         left -= env.succeeded
     if env.successes < LEAST_SUCCESSES:
@@ -72,7 +83,7 @@ def demonstrate(env: MetaWorld, seed: int, after_success_steps: int) -> Episode 
     return Episode(*(np.array(part) for part in zip(*steps, strict=True)))
 
 
-def _successful(env: MetaWorld, protocol: MetaWorldProtocol) -> Iterator[Episode]:
+def _successful(env: MetaWorld, protocol: MetaWorldProtocol, look: Look) -> Iterator[Episode]:
     found, tried = 0, 0
     while found < protocol.demonstrations:
         if tried == PATIENCE * protocol.demonstrations:
@@ -80,7 +91,7 @@ def _successful(env: MetaWorld, protocol: MetaWorldProtocol) -> Iterator[Episode
                 f"MetaWorld's scripted policy for {env.task} succeeded in {found} of {tried} episodes, so there are no "
                 f"{protocol.demonstrations} demonstrations; leave the task out, or lower metaworld.demonstrations"
             )
-        episode = demonstrate(env, tried, protocol.after_success_steps)
+        episode = demonstrate(env, tried, protocol.after_success_steps, look)
         tried += 1
         if episode is not None:
             found += 1

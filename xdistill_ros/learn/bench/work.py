@@ -17,6 +17,7 @@ from .grid import Cell, Evaluation
 
 TRAINING = "training"
 DEMONSTRATIONS = "demonstrations"
+_SIZES = ("resize_width_px", "resize_height_px", "crop_width_px", "crop_height_px")
 
 
 class Worker:
@@ -62,7 +63,7 @@ class Worker:
         """The training of a cell. Raises LearnError naming wrong fields."""
         benchmark, choice = self.benchmark, self.benchmark.encoder(cell.encoder)
         own: dict[str, Any] = {
-            "store": str(self._demonstrations(cell.task)), "seed": cell.seed,
+            "store": str(self._demonstrations(cell.task, choice.word)), "seed": cell.seed,
             "encoder": {"word": choice.word, "weights": choice.weights and str(choice.weights)},
         }  # fmt: skip
         documents = [benchmark.training, own]
@@ -72,12 +73,14 @@ class Worker:
                 "proprio": ["tcp_absolute", "gripper_width"], "held_out": 0,
                 "image": {"resize_width_px": side, "resize_height_px": side},
             })  # fmt: skip
+        if zoo.sees_points(choice.word):
+            documents.append({"image": dict.fromkeys(_SIZES)})  # those are of pictures; points have a grid of their own
         return settings(documents, "training")
 
-    def _demonstrations(self, task: str) -> Path:
+    def _demonstrations(self, task: str, word: str) -> Path:
         if self.benchmark.table is not None and self.benchmark.suite == "table":
             return self.benchmark.table.store(task)
-        return self.out / DEMONSTRATIONS / f"{task}.npz"
+        return self.out / DEMONSTRATIONS / f"{task}{'_depth' if zoo.sees_points(word) else ''}.npz"
 
     def _check(self, cell: Cell) -> None:
         wanted = self.settings(cell)

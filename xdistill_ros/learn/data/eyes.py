@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,10 +40,15 @@ class Colours:
 class Points:
     """Depths (n_cam, N, h, w) int16 millimetres. Nothing of them is changed at random, as in DP3."""
 
-    def __init__(self, rig: Rig, preprocess: Mapping[str, PreprocessSpec]) -> None:
-        self._views = [
-            View.of(rig, name, spec.resize_height_px, spec.resize_width_px) for name, spec in preprocess.items()
-        ]
+    def __init__(self, views: Sequence[View]) -> None:
+        """A view a camera."""
+        self._views = views
+
+    @classmethod
+    def of(cls, rig: Rig, preprocess: Mapping[str, PreprocessSpec]) -> Points:
+        """Of the cameras of `rig` that `preprocess` names."""
+        sizes = {name: (spec.resize_height_px, spec.resize_width_px) for name, spec in preprocess.items()}
+        return cls([View.of(rig, name, *size) for name, size in sizes.items()])
 
     def __call__(self, frames: Tensor, generator: torch.Generator | None) -> Tensor:
         """See Eye."""

@@ -9,10 +9,10 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -22,6 +22,7 @@ from xdistill_ros.episodes import Store, layout
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 
 from .identity import store_hash
+from .points import shrunk
 from .view import uncropped
 
 Place = Literal["memory", "mapped"]
@@ -42,19 +43,10 @@ def cached_images(store: Store, preprocess: Mapping[str, PreprocessSpec], place:
 
 
 def cached_depths(store: Store, preprocess: Mapping[str, PreprocessSpec], place: Place) -> dict[str, Images]:
-    """By camera (N, h, w) int16: aligned depth in millimetres, at most 32 m; 0 where nothing was measured.
-
-    The nearest pixel is taken, never an average: half-way between an edge and what lies behind it is nothing.
-    """
+    """By camera (N, h, w) int16: aligned depth in millimetres, as `points.shrunk` makes it."""
 
     def made(spec: PreprocessSpec) -> tuple[tuple[int, ...], str, Callable[[NDArray[Any]], NDArray[Any]]]:
-        size = (spec.resize_width_px, spec.resize_height_px)
-
-        def shrink(depth: NDArray[Any]) -> NDArray[Any]:
-            small = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            return np.asarray(np.where(small > np.iinfo(np.int16).max, 0, small), np.int16)
-
-        return size[::-1], "<i2", shrink
+        return (spec.resize_height_px, spec.resize_width_px), "<i2", partial(shrunk, spec=spec)
 
     return {
         name: _cached(store, layout.depth_name(name), *made(spec), place, uncropped(spec).model_dump_json())

@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.rig import Rig
+from xdistill_ros.rig.camera import Intrinsics
 from xdistill_ros.rig.poses import pose_from_quaternion
 
+Array = NDArray[np.float64]
 MARGIN_M = 0.05  # around the workspace: the hand and what it holds reach beyond the TCP
 FARTHEST_M = 1.0  # of a camera on the arm
+
+
+def shrunk(depth_mm: NDArray[np.uint16], spec: PreprocessSpec) -> NDArray[np.int16]:
+    """Depth (h, w) of (H, W), resized as `spec` has it and not cropped; 0 where nothing within 32 m was measured.
+
+    The nearest pixel is taken, never an average: half-way between an edge and what lies behind it is nothing.
+    """
+    size = (spec.resize_width_px, spec.resize_height_px)
+    small = cv2.resize(depth_mm, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.where(small > np.iinfo(np.int16).max, 0, small).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -31,20 +46,28 @@ class View:
 
     @classmethod
     def of(cls, rig: Rig, camera: str, height: int, width: int) -> View:
-        """The view of a depth image that was made (height, width) by taking the nearest pixels."""
+        """The view of a depth image that was `shrunk` to (height, width)."""
         told = rig.cameras[camera]
-        lens = told.intrinsics
-        columns = np.floor((np.arange(width) + 0.5) * told.width_px / width)
-        rows = np.floor((np.arange(height) + 0.5) * told.height_px / height)
-        x, y = np.meshgrid((columns - lens.cx_px) / lens.fx_px, (rows - lens.cy_px) / lens.fy_px)
-        rays = torch.from_numpy(np.stack([x, y, np.ones_like(x)]).astype(np.float32))
         if told.parent_frame == rig.arm.base_frame:
             pose = pose_from_quaternion(told.optical_pose.position_m, told.optical_pose.quaternion_wxyz)
             space = rig.arm.workspace
             low, high = np.array(space.lower_m) - MARGIN_M, np.array(space.upper_m) + MARGIN_M
         else:
             pose, low, high = np.eye(4), np.full(3, -FARTHEST_M), np.full(3, FARTHEST_M)
-        return cls(rays, *(torch.tensor(part, dtype=torch.float32) for part in (pose, low, high)))
+        return cls.through(told.intrinsics, (told.height_px, told.width_px), (height, width), pose, (low, high))
+
+    @classmethod
+    def through(
+        cls, lens: Intrinsics, source: tuple[int, int], size: tuple[int, int], pose: Array, box: tuple[Array, Array]
+    ) -> View:
+        """Of depth (H, W) as `source` says, seen through `lens`, that was `shrunk` to (h, w) as `size` says.
+
+        pose (4, 4) from the optical frame, and the box's low and high corner (3,), as above.
+        """
+        rows, columns = (np.floor((np.arange(to) + 0.5) * of / to) for of, to in zip(source, size, strict=True))
+        x, y = np.meshgrid((columns - lens.cx_px) / lens.fx_px, (rows - lens.cy_px) / lens.fy_px)
+        rays = torch.from_numpy(np.stack([x, y, np.ones_like(x)]).astype(np.float32))
+        return cls(rays, *(torch.tensor(part, dtype=torch.float32) for part in (pose, *box)))
 
     def points(self, depth_mm: Tensor) -> Tensor:
         """Points (B, 3, h, w) float32 of depths (B, h, w) int16, 0 where nothing was measured.

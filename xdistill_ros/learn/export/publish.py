@@ -64,8 +64,9 @@ def publish(
     """
     if isinstance(trained.encoder, PointNet):
         raise LearnError(
-            "encoder pointnet takes points of aligned depth, and the running graph gives encoders colours alone; a "
-            "policy of it is trained and compared, not exported"
+            "encoder pointnet takes points of aligned depth, and the running graph gives encoders colours alone, so no "
+            "bundle can hold it. At the simulated table it runs in process: `xdistill train --rollouts N`, `xdistill "
+            "bench`"
         )
     if folder.exists() and not replace:
         raise LearnError(f"{folder}: exists; name another folder with --out, or take that one away first")

@@ -69,7 +69,7 @@ def prepare(settings: TrainSettings, folder: Path) -> Prepared:
     shown = demonstrations(store, settings.cameras)
     encoder, preprocess = _seeing(settings, shown.rig)
     if settings.rollouts is not None:
-        rollouts.check(shown.rig, store.attributes["task"], settings.rollouts, zoo.sees_points(settings.encoder.word))
+        rollouts.check(shown.rig, store.attributes["task"], settings.rollouts)
     held_out = _held_out(store, shown, settings)
     held = np.isin(shown.windows.episodes, held_out)
     windows = shown.windows.only(~held)
@@ -114,7 +114,8 @@ def _seeing(settings: TrainSettings, rig: Rig) -> tuple[Encoder, dict[str, Prepr
         if flat:
             raise LearnError(
                 f"encoder {word} takes aligned depth, and the store's rig records none of camera {', '.join(flat)}: "
-                "set cameras.NAME.depth in the rig and record again, or name other `cameras`"
+                "set cameras.NAME.depth in the rig and record again (the simulated table with depth is "
+                "config/rigs/sim_table_depth.yaml), or name other `cameras`"
             )
     if zoo.starts_untrained(word) and not settings.encoder.tune:
         raise LearnError(f"encoder {word} begins untrained; frozen it would stay random: set encoder.tune to true")
@@ -149,7 +150,7 @@ def _caches(
     """The cache of each camera, how many copies each frame has in it, and what becomes of frames (None: nothing)."""
     image = settings.image
     if zoo.sees_points(settings.encoder.word):
-        return _tensors(cached_depths(store, preprocess, image.cache)), 1, Points(rig, preprocess)
+        return _tensors(cached_depths(store, preprocess, image.cache)), 1, Points.of(rig, preprocess)
     images = cached_images(store, preprocess, image.cache)
     spec = next(iter(preprocess.values()))
     copies = settings.encoder.copies

@@ -48,14 +48,12 @@ class Job:
             return [rollout(world, pilot, seed, self.condition).success for seed in self.seeds]
 
 
-def check(rig: Rig, task: str, settings: RolloutSettings, points: bool) -> None:
+def check(rig: Rig, task: str, settings: RolloutSettings) -> None:
     """Raises LearnError when the store's task cannot be rolled out."""
     if rig.simulation is None:
         raise LearnError(
             f"rollouts: rig {rig.name} has no `simulation` section, so it is hardware; set rollouts to null"
         )
-    if points:
-        raise LearnError("rollouts: the simulated cameras have no depth, which pointnet takes; set rollouts to null")
     try:
         from xdistill_ros.sim import TASKS, conditions
     except ModuleNotFoundError as error:
