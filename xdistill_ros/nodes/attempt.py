@@ -1,4 +1,4 @@
-"""One attempt of a policy: consent, the motion while it lasts, consent withdrawn; how it ended and what was measured."""
+"""One attempt of a policy: consent, motion while it lasts, consent withdrawn; how it ended and what was measured."""
 
 from __future__ import annotations
 

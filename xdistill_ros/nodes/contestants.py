@@ -20,7 +20,7 @@ class Contestants:
     """Bundles by policy and task, all of them read and checked before the first trial."""
 
     def __init__(self, protocol: Protocol, folder: Path, shipped: Path, rig: Rig) -> None:
-        """`folder` is the protocol's, `shipped` has the bundles of who names none. Raises BundleError, ProtocolError."""
+        """`folder` is the protocol's, `shipped` has what ships. Raises BundleError, ProtocolError."""
         whos = [(policy, task) for policy in protocol.policies for task in protocol.tasks]
         self.folders = {who: protocol.bundle(*who, folder, shipped) for who in whos}
         loaded = {who: Bundle.read(path) for who, path in self.folders.items()}

@@ -81,7 +81,9 @@ class TrialNode(GraphNode):
         self._log_lock, self._changed = threading.Lock(), threading.Event()
         self._desk = Desk(self._protocol.scored_by == "operator")
         self._starts, self._observed, self._film = Starts(self._output), Observed(), Film(self.rig)
-        self._trial, self._attempt, self._limit_s, self._began_ns = None, 1, 0.0, None
+        self._trial: Trial | None = None
+        self._began_ns: int | None = None
+        self._attempt, self._limit_s = 1, 0.0
         self._image: Image | None = None
         self._said = self._last = ""
         self._connect()
@@ -90,9 +92,9 @@ class TrialNode(GraphNode):
         """The protocol and the folder that its paths are relative to, checked against what can be tried here."""
         path = Path(self.value("protocol"))
         if not self.value("protocol"):
-            given = (self.value(name) for name in ("tasks", "conditions", "trials", "first_seed"))
+            flags = {name: self.value(name) for name in ("tasks", "conditions", "trials", "first_seed")}
             bundles, limit_s = Path(self.value("bundles")), self.value("time_limit_s") or None
-            made = protocol.from_flags(*given, bundles, limit_s)
+            made = protocol.from_flags(**flags, bundles=bundles, time_limit_s=limit_s)
         else:
             made = protocol.load(path)
         protocol.check_rig(made, self.rig, str(path) if self.value("protocol") else "the flags")
@@ -100,6 +102,7 @@ class TrialNode(GraphNode):
             from xdistill_ros.sim import catalogue  # MuJoCo takes a while to import, and a robot's PC has none
 
             protocol.check_conditions(made, catalogue.conditions(), made.name)
+            made = made.with_stages(catalogue.stages())
         return made, path.parent
 
     def _connect(self) -> None:
@@ -335,12 +338,7 @@ class TrialNode(GraphNode):
         return f"{number:04d}_{trial.task}_{trial.condition}_{trial.seed}.mp4"
 
     def _stages(self, trial: Trial) -> tuple[str, ...]:
-        planned = self._protocol.tasks[trial.task].stages
-        if planned or not self._operator.simulated:
-            return planned
-        from xdistill_ros.sim import catalogue
-
-        return catalogue.stages(trial.task)
+        return self._protocol.tasks[trial.task].stages
 
     def _shown_policy(self, trial: Trial) -> str:
         if self._protocol.blinded:

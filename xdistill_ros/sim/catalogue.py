@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .conditions import CONDITIONS
 from .tasks import TASKS
+from .world import World
 
 
 def conditions() -> dict[str, tuple[str, ...]]:
@@ -11,6 +12,11 @@ def conditions() -> dict[str, tuple[str, ...]]:
     return dict.fromkeys(TASKS, CONDITIONS)
 
 
-def stages(task: str) -> tuple[str, ...]:
-    """The stages of a task, in order; empty where it has none. Raises KeyError for an unknown task."""
-    return tuple(getattr(TASKS[task], "stages", ()))
+def stages() -> dict[str, tuple[str, ...]]:
+    """The stages of each task, in order; empty where it has none."""
+    return {name: tuple(getattr(task, "stages", ())) for name, task in TASKS.items()}
+
+
+def stage_of(world: World) -> str:
+    """The furthest stage that was reached since the reset; empty: none."""
+    return str(getattr(world, "stage", ""))

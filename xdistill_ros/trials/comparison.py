@@ -1,4 +1,4 @@
-"""Is one policy better than another? Exact tests, in pairs where both tried the same starts, corrected for their number.
+"""Is one policy better than another? Exact tests, in pairs where both tried the same starts, corrected for number.
 
 Imports scipy.stats and statsmodels late: they take longer than the rest of the command line.
 """
@@ -36,7 +36,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two policies in one scope. p-values are two-sided; `adjusted` ones hold for all comparisons of a table together."""
+    """Two policies in one scope. p-values are two-sided; those adjusted hold for a whole table together."""
 
     first: str
     second: str

@@ -50,7 +50,8 @@ class Desk:
         self._lock = threading.Lock()
         self.state = State.RESET
         self._stages: tuple[str, ...] = ()
-        self._started, self._score, self._void = False, None, ""
+        self._started, self._void = False, ""
+        self._score: Score | None = None
 
     # ---- the session's
 

@@ -93,7 +93,8 @@ class Protocol(Strict):
     tasks: dict[Name, TaskPlan] = Field(min_length=1)
     policies: dict[Name, Contestant] = Field(default={SHIPPED: Contestant()}, min_length=1)
     started_by: Literal["itself", "operator"] = Field(
-        default="itself", description="operator: a person says when each trial begins; itself: on a simulated table only"
+        default="itself",
+        description="operator: a person says when each trial begins; itself: if simulated",
     )
     scored_by: Literal["simulator", "operator"] = "simulator"
     blinded: bool = Field(default=False, description="who operates is not told which policy runs")
@@ -140,6 +141,13 @@ class Protocol(Strict):
             return (folder / chosen.bundle).resolve()
         return ((folder / chosen.bundles) if chosen.bundles is not None else shipped).resolve() / task
 
+    def with_stages(self, stages: Mapping[str, tuple[str, ...]]) -> Protocol:
+        """The same, with stages by task where the protocol itself names none."""
+        tasks = {
+            name: plan if plan.stages else plan.model_copy(update={"stages": stages.get(name, ())})
+            for name, plan in self.tasks.items()
+        }
+        return self.model_copy(update={"tasks": tasks})
 
     def check_different(self, hashes: Mapping[tuple[str, str], str]) -> None:
         """Raises ProtocolError where two policies are one and the same. `hashes` of contents, by policy and task."""

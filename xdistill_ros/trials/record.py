@@ -15,9 +15,7 @@ from pydantic import ValidationError
 
 from . import sealed
 from .protocol import Protocol
-from .results import (
-    LINE, Begun, Followed, Line, Note, Provenance, ResultsError, TrialResult, Void, Withdrawn, now,
-)  # fmt: skip
+from .results import LINE, Begun, Followed, Line, Note, Provenance, ResultsError, TrialResult, Void, Withdrawn, now
 from .schedule import Trial
 
 RESULTS = "results.jsonl"

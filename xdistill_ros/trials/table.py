@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
+from .power import RATES, trials_needed, widths
 from .results import TrialResult
 from .statistics import by_policy, rates
 
@@ -39,4 +40,29 @@ def summary(results: Iterable[TrialResult], title: str = "Trials") -> Table:
                 f"{rate.successes}/{rate.trials}", f"{rate.value:.0%}", f"{rate.low:.0%} - {rate.high:.0%}",
             )  # fmt: skip
             last = task
+    return table
+
+
+def needed_table(power: float) -> Table:
+    """Trials of each policy to tell two rates apart, for some rates."""
+    table = Table(title="Trials of each policy to tell two success rates apart",
+                  caption=f"two-sided at 5%, power {power:.0%}")  # fmt: skip
+    table.add_column("")
+    for second in RATES[1:]:
+        table.add_column(f"{second:.0%}", justify="right")
+    for first in RATES[:-1]:
+        cells = [str(trials_needed(first, second, power)) if second < first else "" for second in RATES[1:]]
+        table.add_row(f"{first:.0%}", *cells)
+    return table
+
+
+def width_table() -> Table:
+    """The interval to expect around some rates, by the number of trials."""
+    table = Table(title="The interval to expect", caption="Wilson, 95%")
+    table.add_column("trials", justify="right")
+    for rate in RATES:
+        table.add_column(f"{rate:.0%}", justify="right")
+    columns = [widths(rate) for rate in RATES]
+    for row in zip(*columns, strict=True):
+        table.add_row(str(row[0].trials), *(f"{one.low:.0%} - {one.high:.0%}" for one in row))
     return table
