@@ -71,8 +71,9 @@ def evaluate(
     # a new process has no OpenGL context of ours, and no threads that a fork would leave behind
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for future in as_completed([pool.submit(run, job) for job in jobs]):
-            log.append(future.result())
-            done(log.results[-1], len(plan) - len(log.remaining(plan)), len(plan))
+            result = future.result()
+            log.append(result)
+            done(result, len(plan) - len(log.remaining(plan)), len(plan))
     return log
 
 

@@ -48,6 +48,12 @@ class Record:
         return [one for number, one in enumerate(self.numbered, start=1) if number not in self.withdrawn]
 
     @property
+    def by_policy(self) -> list[TrialResult]:
+        """Those that count, policy after policy as the protocol names them."""
+        names = list(self.protocol.policies) if self.protocol else []
+        return sorted(self.results, key=lambda one: names.index(one.policy) if one.policy in names else len(names))
+
+    @property
     def protocol(self) -> Protocol | None:
         """The one followed last."""
         return self.protocols[-1].protocol if self.protocols else None

@@ -49,7 +49,7 @@ def write(results_file: Path | str, page: Path | str | None = None, title: str =
 
 def _content(record: Record) -> dict[str, object]:
     """What the template shows, but for films and title."""
-    results = record.results
+    results = record.by_policy
     return {
         "record": record,
         "results": results,

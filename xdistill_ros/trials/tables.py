@@ -29,7 +29,7 @@ def latex_rows(record: Record) -> str:
 
     The paper's table shows the same; the comment above the rows names the columns and the trials behind each.
     """
-    results = record.results
+    results = record.by_policy
     tasks = list(dict.fromkeys(result.task for result in results))
     found = by_policy(results)
     cells = {
