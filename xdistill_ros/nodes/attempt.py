@@ -14,6 +14,7 @@ from .observed import Observed
 from .operator import InterruptedAttemptError, Operator
 
 _VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED)  # the graph failed, not the policy: such a trial is run again
+_REMOTE = "remote_"  # what the reasons begin with that tell of a remote policy's server
 _STANDS_S = 10.0
 SUCCESS, TIME_LIMIT, OPERATOR = "success", "time_limit", "operator"
 
@@ -52,6 +53,7 @@ class Attempts:
             ended_by = self._watch(began_ns, limit_s, simulator_judges)
         finally:
             self._operator.calls.switch("/arm/engage", False)
+        self._check_remote(ended_by, before[0])
         lasted_s = (self._node.now_ns() - began_ns) * 1e-9
         after = self._counts()
         return Attempt(
@@ -78,6 +80,12 @@ class Attempts:
                 return self._reason_of_hold()
             operator.sleep()
         return SUCCESS
+
+    def _check_remote(self, ended_by: str, before: Counter[str]) -> None:
+        """A policy behind a network that held the arm by being slow, silent or wrong has not failed at the task."""
+        found = [name for name in self._counts()[0] - before if name.startswith(_REMOTE)]
+        if found and ended_by not in (SUCCESS, TIME_LIMIT, OPERATOR, Reason.STOP_PRESSED):
+            raise InterruptedAttemptError(f"{', '.join(found)}; the arm was held: {ended_by}")
 
     def _reason_of_hold(self) -> str:
         reason = self._operator.mode.partition("(")[2].partition(":")[0] or self._operator.mode
