@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(600)  # real processes, on a machine that may b
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("trials"), "sim", "policy", real_time_factor=0.5) as started:
+    with stack(tmp_path_factory.mktemp("trials"), "sim", "policy", real_time_factor=0.3) as started:
         models = started.options.bundle.parent
         write_gentle_bundle(models / TASKS[1], started.probe.rig, TASKS[1], seed=1)
         write_gentle_bundle(models.parent / "other" / TASKS[0], started.probe.rig, TASKS[0], seed=2)

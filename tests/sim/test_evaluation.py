@@ -1,8 +1,7 @@
-"""A protocol in process: the same trials and the same form of results as through the graph, taken up where it stopped."""
+"""A protocol in process: the trials and the form of results are those of the graph; taken up where it stopped."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def protocol(starts: int) -> Protocol:
 
 @pytest.fixture(autouse=True)
 def children_find_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
 
 
 @pytest.mark.timeout(600)

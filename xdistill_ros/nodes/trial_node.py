@@ -19,11 +19,12 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.rig import Reason, Refusal
-from xdistill_ros.trials import Outcome, ProtocolError, ResultsError, ResultsLog, Trial, TrialResult, protocol
+from xdistill_ros.trials import Outcome, ProtocolError, ResultsError, ResultsLog, Trial, TrialResult, protocol, status
 from xdistill_ros.trials.desk import Desk, Score, State
 from xdistill_ros.trials.record import RESULTS
 from xdistill_ros.trials.results import now
 from xdistill_ros.trials.starts import Starts
+from xdistill_ros.trials.status import UnderWay
 
 from . import qos
 from .attempt import OPERATOR, SUCCESS, Attempt, Attempts, VoidedError
@@ -81,9 +82,7 @@ class TrialNode(GraphNode):
         self._log_lock, self._changed = threading.Lock(), threading.Event()
         self._desk = Desk(self._protocol.scored_by == "operator")
         self._starts, self._observed, self._film = Starts(self._output), Observed(), Film(self.rig)
-        self._trial: Trial | None = None
-        self._began_ns: int | None = None
-        self._attempt, self._limit_s = 1, 0.0
+        self._under_way: UnderWay | None = None
         self._image: Image | None = None
         self._said = self._last = ""
         self._connect()
@@ -203,7 +202,10 @@ class TrialNode(GraphNode):
             if result is not None:
                 spoilt = 0
                 done = len(self._plan) - len(self._remaining())
-                console.print(progress_line(result, done, len(self._plan), self._shown_policy(left[0])), soft_wrap=True)
+                console.print(
+                    progress_line(result, done, len(self._plan), status.shown_policy(self._protocol, left[0])),
+                    soft_wrap=True,
+                )
 
     def _remaining(self) -> list[Trial]:
         with self._log_lock:
@@ -211,7 +213,7 @@ class TrialNode(GraphNode):
 
     def _linger(self) -> bool:
         """With a person there, the last result may still be taken back: whether it was."""
-        self._trial = None
+        self._under_way = None
         self._enter(State.FINISHED, "all trials are done; undo takes the last one back, start ends")
         while not self._desk.started:
             if self._changed.is_set():
@@ -232,7 +234,7 @@ class TrialNode(GraphNode):
         if self._protocol.started_by == "operator" and not self._confirmed("the table is set: start"):
             return None
         with self._log_lock:
-            self._attempt = self._log.begin(trial)
+            self._go_on(attempt=self._log.begin(trial))
         picture = self._film.picture(self._image)
         if self._keeper is not None:
             self._keeper.begin(trial)
@@ -254,7 +256,7 @@ class TrialNode(GraphNode):
 
     def _set_up(self, trial: Trial) -> None:
         """Policy, arm and table, as far as that is not a person's doing."""
-        self._trial, self._limit_s = trial, 0.0
+        self._under_way = UnderWay(trial)
         self._enter(State.RESET, f"{self._shown(trial)}: the arm goes home and the table is set")
         self._publish_ghost(trial)
         self._contestants.use(trial, self._operator, self._observed)
@@ -268,7 +270,7 @@ class TrialNode(GraphNode):
             self._operator.set_table(trial.task, trial.condition, trial.seed)
             limit_s = limit_s or self._operator.calls.get_parameter("sim_node", "time_limit_s")
         assert limit_s is not None, "a protocol for a real table has limits; it was checked"
-        self._limit_s = limit_s
+        self._go_on(limit_s=limit_s)
         self._operator.pass_time(self.value("settle_s"))
 
     def _wait_for_release(self) -> None:
@@ -287,20 +289,28 @@ class TrialNode(GraphNode):
             self._operator.sleep()
         return True
 
+    @property
+    def _now_on(self) -> UnderWay:
+        assert self._under_way is not None, "a trial is under way"
+        return self._under_way
+
+    def _go_on(self, **changes: object) -> None:
+        self._under_way = self._now_on.now(**changes)
+
     def _attempted(self, trial: Trial) -> TrialResult:
         """Runs an attempt and has it scored."""
         ended, video, episode = None, None, None
         try:
-            self._began_ns = self.now_ns()
-            ended = self._attempts.run(self._limit_s, self._protocol.scored_by == "simulator")
+            self._go_on(began_ns=self.now_ns())
+            ended = self._attempts.run(self._now_on.limit_s, self._protocol.scored_by == "simulator")
         finally:
-            self._began_ns = None
+            self._go_on(began_ns=None)
             done = ended is not None and ended.ended_by == SUCCESS
             video = self._film.end(Outcome(done, _ENDED.get(ended.ended_by, ended.ended_by) if ended else "void"))
             episode = self._keeper.end() if self._keeper is not None else None
         success, stage, note = self._judged(trial, ended)
         return TrialResult(
-            task=trial.task, condition=trial.condition, seed=trial.seed, policy=trial.policy, attempt=self._attempt,
+            task=trial.task, condition=trial.condition, seed=trial.seed, policy=trial.policy, attempt=self._now_on.attempt,
             success=success, stage=stage, duration_s=ended.lasted_s, ended_by=ended.ended_by,
             scored_by=self._protocol.scored_by, finished_at=now(), refusals=ended.refusals,
             interventions=ended.interventions, latencies=ended.latencies, note=note, episode=episode,
@@ -312,7 +322,7 @@ class TrialNode(GraphNode):
         """Success, furthest stage and note. Raises VoidedError."""
         if self._protocol.scored_by == "simulator":
             success = ended.ended_by == SUCCESS
-            stages = self._stages(trial)
+            stages = self._protocol.tasks[trial.task].stages
             return success, stages[-1] if success and stages else ended.stage, ""
         self._enter(State.SCORE, f"{self._shown(trial)} has ended ({ended.ended_by}): score it")
         while self._desk.score_given is None:
@@ -337,57 +347,30 @@ class TrialNode(GraphNode):
         number = sum(self._log.record.attempts.values())
         return f"{number:04d}_{trial.task}_{trial.condition}_{trial.seed}.mp4"
 
-    def _stages(self, trial: Trial) -> tuple[str, ...]:
-        return self._protocol.tasks[trial.task].stages
-
-    def _shown_policy(self, trial: Trial) -> str:
-        if self._protocol.blinded:
-            return "blinded"
-        return trial.policy if len(self._protocol.policies) > 1 else ""
-
-    def _shown(self, trial: Trial) -> str:
-        """The trial in words, with its policy where that is told."""
-        return " / ".join(filter(None, (trial.task, trial.condition, str(trial.seed), self._shown_policy(trial))))
-
     def _publish_ghost(self, trial: Trial) -> None:
         """The wished start; empty where there is none."""
         picture = CompressedImage(format="jpeg", data=self._starts.reference(trial))
         picture.header.frame_id = f"{self._film.camera}_optical"
         self._ghost.publish(picture)
 
+    def _shown(self, trial: Trial) -> str:
+        return status.shown(self._protocol, trial)
+
     def _enter(self, state: State, said: str) -> None:
-        self._desk.enter(state, self._stages(self._trial) if self._trial is not None else ())
+        stages = self._protocol.tasks[self._under_way.trial.task].stages if self._under_way is not None else ()
+        self._desk.enter(state, stages)
         self._said = said
         self._say()
 
     def _say(self) -> None:
-        values = {"state": self._desk.state.value, **self._of_protocol(), **self._of_trial(), "last": self._last}
-        pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+        with self._log_lock:
+            found = status.values(
+                self._protocol, self._log, self._desk, self._under_way, self.now_ns(), self._operator.stage, self._last
+            )
+        pairs = [KeyValue(key=key, value=value) for key, value in found.items()]
         self._status.publish(
             DiagnosticStatus(name="trial", message=self._said, hardware_id=str(self._output), values=pairs)
         )
-
-    def _of_protocol(self) -> dict[str, str]:
-        done = len(self._plan) - len(self._remaining())
-        undoable = self._desk.may_undo() is None and bool(self._log.results)
-        return {
-            "protocol": self._protocol.name, "done": str(done), "planned": str(len(self._plan)),
-            "scored_by": self._protocol.scored_by, "can_undo": str(int(undoable)),
-        }  # fmt: skip
-
-    def _of_trial(self) -> dict[str, str]:
-        trial = self._trial
-        if trial is None:
-            return {}
-        elapsed_s = (self.now_ns() - self._began_ns) * 1e-9 if self._began_ns is not None else 0.0
-        return {
-            "task": trial.task, "condition": trial.condition, "seed": str(trial.seed), "attempt": str(self._attempt),
-            "policy": "blinded" if self._protocol.blinded else trial.policy,
-            "instructions": self._protocol.instructions(trial),
-            "success_criterion": self._protocol.tasks[trial.task].success_criterion,
-            "stages": ",".join(self._stages(trial)), "stage": self._operator.stage,
-            "seconds": f"{elapsed_s:.1f}", "time_limit_s": f"{self._limit_s:g}",
-        }  # fmt: skip
 
 
 main = partial(run, TrialNode, niceness=10)
