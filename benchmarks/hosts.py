@@ -155,7 +155,7 @@ def _one(
 
 def trials(hosts: dict[str, Computer], folder: Path, where: str, count: int, task: str) -> None:
     """Success with its interval, and what was refused."""
-    from xdistill_ros.trials.results import read
+    from xdistill_ros.trials import read
     from xdistill_ros.trials.statistics import wilson
 
     path = write_rig(folder, PLACES.get(where, []))
@@ -178,7 +178,7 @@ def trials(hosts: dict[str, Computer], folder: Path, where: str, count: int, tas
     refused = {reason: sum(result.refusals.get(reason, 0) for result in results)
                for reason in sorted({reason for result in results for reason in result.refusals})}  # fmt: skip
     print(f"  refusals: {refused}")
-    for name, stage in results[-1].stages.items():
+    for name, stage in results[-1].latencies.items():
         print(f"  {name:22}{stage.median_ms:9.1f}{stage.p99_ms:9.1f} ms")
 
 

@@ -7,7 +7,7 @@ import statistics
 from pathlib import Path
 
 from xdistill_ros.trials import Rate, rates, read
-from xdistill_ros.trials.report import stage_rows
+from xdistill_ros.trials.report_parts import latency_rows
 
 
 def success_table(found: dict[tuple[str, str], Rate]) -> str:
@@ -34,7 +34,7 @@ def main() -> None:
     results = read(parser.parse_args().results)
     print(success_table(rates(results)), end="\n\n")
     print("| stage | median ms | worst trial's p99 ms |\n|---|---|---|")
-    for row in stage_rows(results):
+    for row in latency_rows(results):
         print(f"| {row.name} | {row.median_ms:.1f} | {row.p99_ms:.0f} |")
     print(
         "\nfailures:", *(f"{result.trial} ({result.ended_by})" for result in results if not result.success), sep="\n- "

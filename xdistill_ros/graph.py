@@ -16,6 +16,7 @@ from typing import Literal
 
 from xdistill_ros import hosts, resources
 from xdistill_ros.rig import Network, Rig
+from xdistill_ros.trials.protocol import Protocol, check_rig, load
 
 Value = bool | int | float | str
 GraphName = Literal["policy", "sim", "demo", "record", "trial"]
@@ -27,6 +28,8 @@ FIRST_TRIAL_SEED = 100_000
 STOP_S = 10
 """How long a process may take to end when asked, before it is made to: the bridge brings the arm to rest first, and on
 a machine that has no time to spare freeing an interpreter with all its libraries takes seconds."""
+EPISODES = "episodes.zarr"
+"""The store of a run of trials, beside its results."""
 DEMO_CONDITIONS = "id,position,colour,lighting,table,distractor,perturbation"
 
 
@@ -80,8 +83,10 @@ class Options:
     """Of the first scene. None: 100000 for trials, else 0, so that no trial repeats a scene that was demonstrated."""
     trials: int = 1
     """Trials for each task and condition of the demo that names no count."""
-    output: Path = Path("outputs/demo")
-    """Where the demo's results, videos and report go."""
+    protocol: Path | None = None
+    """What is tried, by a file; then task, condition, seed, trials and bundle say nothing."""
+    output: Path | None = None
+    """Where the results of trials, videos and report go. None: outputs/, in it the protocol's name, else demo."""
     store: Path = Path("episodes/store.zarr")
     """Where demonstrations are recorded."""
     operator: str = ""
@@ -110,16 +115,16 @@ Part = Callable[[Mapping[str, Value], Options], tuple[Process, ...]]
 def build(name: GraphName, rig: Rig, options: Options) -> Graph:
     """The processes and environment of graph `name` for `rig`, which is loaded from `options.rig`.
 
-    Raises ValueError for options that do not fit (HostError for a host that the rig does not know, or that cannot run
-    what the rig wants of it), FileNotFoundError where there are no bundles.
+    Raises ValueError for options that do not fit (ProtocolError for a protocol, HostError for a host that the rig does
+    not know, or that cannot run what the rig wants of it), FileNotFoundError where there are no bundles.
     """
     _check(name, rig, options)
     parts: dict[GraphName, tuple[Part, ...]] = {
         "policy": (partial(_cameras, rig), partial(_arm_driver, rig), _policy),
         "sim": (_sim,),
-        "demo": (_sim, _policy, _trial),
+        "demo": (_sim, _policy, partial(_trial, episodes=False)),
         "record": _record_parts(rig, options),
-        "trial": (_sim, _policy, _trial),
+        "trial": (*_table_parts(rig), _policy, _trial_recorder, partial(_trial, episodes=True)),
     }
     options = _filled(name, options)
     simulated = rig.simulation is not None or options.use_sim_time
@@ -146,10 +151,12 @@ def _check(name: GraphName, rig: Rig, options: Options) -> None:
     namespace = options.namespace.strip("/")
     if namespace and not re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*", namespace):
         raise ValueError(f"namespace {options.namespace!r}: use lower-case letters, digits, _ and /, a letter first")
-    if name == "trial" and rig.simulation is None:
+    if options.protocol is not None:
+        check_rig(load(options.protocol), rig, str(options.protocol))
+    elif name == "trial" and rig.simulation is None:
         raise ValueError(
-            f"trials of {rig.name}: a real table has nobody yet who sets it and says what succeeded; run the graph "
-            "`policy`, and keep the score by hand"
+            f"trials of {rig.name}: a real table needs a protocol, which says how it is set and scored: --protocol; "
+            "config/protocols/real_table.yaml is an example"
         )
 
 
@@ -206,12 +213,26 @@ def profile_variable() -> str:
 def _filled(name: GraphName, options: Options) -> Options:
     """The options with what was left empty."""
     demo, scored = name == "demo", name in ("demo", "trial")
+    seed = (FIRST_TRIAL_SEED if scored else 0) if options.seed is None else options.seed
+    if options.protocol is not None:
+        return _as_planned(load(options.protocol), replace(options, seed=seed), options.protocol.parent)
     return replace(
         options,
         task=options.task or (",".join(_tasks_with_bundles()) if demo and options.bundle is None else FIRST_TASK),
         condition=options.condition or (DEMO_CONDITIONS if demo else "id"),
-        seed=(FIRST_TRIAL_SEED if scored else 0) if options.seed is None else options.seed,
+        seed=seed,
+        output=options.output or Path("outputs/demo"),
     )
+
+
+def _as_planned(protocol: Protocol, options: Options, folder: Path) -> Options:
+    """The options by which the graph comes up ready for a protocol's first trial."""
+    first = protocol.trials()[0]
+    return replace(
+        options, task=first.task, condition=first.condition,
+        bundle=protocol.bundle(first.policy, first.task, folder, resources.models()),
+        output=options.output or Path("outputs") / protocol.name,
+    )  # fmt: skip
 
 
 def _tasks_with_bundles() -> list[str]:
@@ -281,9 +302,13 @@ def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
 
 def _record_parts(rig: Rig, options: Options) -> tuple[Part, ...]:
     """A rig brings its table or its cameras, a bundle its policy, whose work a person may take over and correct."""
-    table = (_sim,) if rig.simulation else (partial(_cameras, rig), partial(_arm_driver, rig))
     moving = (_policy,) if options.bundle or options.remote else (_bridge,)
-    return (*table, *moving, _recorder, _demonstrator if options.demonstrations else _teleop)
+    return (*_table_parts(rig), *moving, _recorder, _demonstrator if options.demonstrations else _teleop)
+
+
+def _table_parts(rig: Rig) -> tuple[Part, ...]:
+    """What stands on the table, simulated or real."""
+    return (_sim,) if rig.simulation else (partial(_cameras, rig), partial(_arm_driver, rig))
 
 
 def _recorder(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
@@ -314,13 +339,23 @@ def _demonstrator(common: Mapping[str, Value], options: Options) -> tuple[Proces
     return (Process("demonstrator_node", {**common, **plan}, restart=False, ends_graph=True),)
 
 
-def _trial(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
-    plan: dict[str, Value] = {
-        "tasks": options.task,
-        "conditions": options.condition,
-        "trials": options.trials,
-        "first_seed": _seed(options),
-        "bundles": str(options.bundle.resolve().parent if options.bundle else resources.models()),
-        "output": str(options.output.resolve()),
-    }
-    return (Process("trial_node", {**common, **plan}, restart=False, ends_graph=True),)
+def _trial_recorder(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    """Every trial becomes an episode, beside the results."""
+    assert options.output is not None, "options are filled"
+    return _recorder(common, replace(options, store=options.output / EPISODES))
+
+
+def _trial(common: Mapping[str, Value], options: Options, episodes: bool) -> tuple[Process, ...]:
+    assert options.output is not None, "options are filled"
+    if options.protocol is not None:
+        plan: dict[str, Value] = {"protocol": str(options.protocol.resolve()), "bundles": str(resources.models())}
+    else:
+        plan = {
+            "tasks": options.task,
+            "conditions": options.condition,
+            "trials": options.trials,
+            "first_seed": _seed(options),
+            "bundles": str(options.bundle.resolve().parent if options.bundle else resources.models()),
+        }
+    kept: dict[str, Value] = {"output": str(options.output.resolve()), "episodes": episodes}
+    return (Process("trial_node", {**common, **plan, **kept}, restart=False, ends_graph=True),)

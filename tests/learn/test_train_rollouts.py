@@ -225,11 +225,11 @@ def test_as_many_processes_as_this_one_may_use_cores_and_fewer_at_a_gpu(
 def test_the_seeds_are_neither_those_of_demonstrations_nor_those_of_trials() -> None:
     from xdistill_ros.learn.documents import load
     from xdistill_ros.learn.table.encoder import TableDistillation
-    from xdistill_ros.learn.table.evaluate import FIRST_SEED
+    from xdistill_ros.trials import FIRST_EVALUATION_SEED
 
     shipped = load(TableDistillation, Path("config/learn/distil_table.yaml")).renderings
     assert 25 * 10 < shipped.seed < shipped.seed + shipped.per_task < rollouts.FIRST_SEED
-    assert rollouts.LAST_SEED < FIRST_SEED
+    assert rollouts.LAST_SEED < FIRST_EVALUATION_SEED
 
 
 def test_the_maximum_is_kept_apart_from_the_last_and_told_as_a_maximum(

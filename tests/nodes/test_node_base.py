@@ -15,7 +15,6 @@ from tests.support.graph import SHIPPED_RIG, own_domain
 from xdistill_ros.nodes import health, pace
 from xdistill_ros.nodes.health import Health
 from xdistill_ros.nodes.lifecycle import GraphNode, SetupError
-from xdistill_ros.nodes.trial_node import condition_counts
 from xdistill_ros.nodes.tunables import Tunable
 from xdistill_ros.rig import Reason, Refusal
 
@@ -146,9 +145,3 @@ def test_a_late_world_is_slowed_and_never_hurries_to_catch_up(monkeypatch: pytes
     for _ in range(10):
         kept.wait()
     assert clock.now_s - before == pytest.approx(10 * 0.02), "each step takes its own time, none is made up for"
-
-
-def test_conditions_name_their_counts() -> None:
-    assert condition_counts("id:50, colour", 15) == {"id": 50, "colour": 15}
-    with pytest.raises(ValueError, match="whole number"):
-        condition_counts("id:many", 1)

@@ -1,4 +1,4 @@
-"""Trials through the whole graph: two tasks with a bundle each, results on disk, films, and a run that is taken up."""
+"""Trials through the whole graph: by a protocol, unattended or by a person, taken up after a kill at the very trial."""
 
 from __future__ import annotations
 
@@ -6,57 +6,237 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage
 
 from tests.support.graph import Stack, stack, write_gentle_bundle
+from xdistill_ros.episodes import Store
 from xdistill_ros.graph import Process
 from xdistill_ros.nodes.observed import STAGES
-from xdistill_ros.trials import read
+from xdistill_ros.trials import Record, read, read_record
 
 TASKS = ("move_cube", "drawer_open")
+PROTOCOL = """
+name: small
+policies:
+  ours: {{bundles: {folder}/models}}
+  theirs: {{bundles: {folder}/other}}
+tasks:
+  move_cube:
+    time_limit_s: 1.0
+    conditions: {{id: {trials}}}
+    stages: [held, lifted, placed]
+{more}
+"""
 
-pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+pytestmark = pytest.mark.timeout(600)  # real processes, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("trials"), "sim", "policy", real_time_factor=0.5) as started:
+    with stack(tmp_path_factory.mktemp("trials"), "sim", "policy", real_time_factor=0.3) as started:
         models = started.options.bundle.parent
         write_gentle_bundle(models / TASKS[1], started.probe.rig, TASKS[1], seed=1)
+        write_gentle_bundle(models.parent / "other" / TASKS[0], started.probe.rig, TASKS[0], seed=2)
         started.probe.wait(lambda: started.probe.mode, "the bridge is heard: from then on no mode is missed")
         yield started
 
 
-def trial_node(graph: Stack, output: Path, conditions: str) -> Process:
-    """The node that runs one trial of each task and condition, of one second each."""
-    plan = {"rig": str(graph.options.rig), "use_sim_time": True, "tasks": ",".join(TASKS), "conditions": conditions,
-            "trials": 1, "bundles": str(graph.options.bundle.parent), "output": str(output),
-            "time_limit_s": 1.0}  # fmt: skip
-    return Process("trial_node", plan, restart=False, ends_graph=True)
+def trial_node(graph: Stack, output: Path, **plan: str | float) -> Process:
+    """The node that runs trials of one second each."""
+    told = {"rig": str(graph.options.rig), "use_sim_time": True, "bundles": str(graph.options.bundle.parent),
+            "output": str(output), **plan}  # fmt: skip
+    return Process("trial_node", told, restart=False, ends_graph=True)
 
 
-def test_a_run_swaps_bundles_between_tasks_and_is_taken_up_where_it_stopped(graph: Stack, tmp_path: Path) -> None:
-    assert graph.processes.run(trial_node(graph, tmp_path, "id")) == 0, graph.processes.log("trial_node")
+def flags(conditions: str) -> dict[str, str | float]:
+    return {"tasks": ",".join(TASKS), "conditions": conditions, "trials": 1, "time_limit_s": 1.0}
+
+
+def protocol(graph: Stack, folder: Path, trials: int, more: str = "") -> dict[str, str | float]:
+    path = folder / "p.yaml"
+    path.write_text(PROTOCOL.format(folder=graph.options.bundle.parents[1], trials=trials, more=more))
+    return {"protocol": str(path)}
+
+
+def record_of(output: Path) -> Record:
+    return read_record(output / "results.jsonl")
+
+
+def test_a_run_by_flags_swaps_bundles_between_tasks_and_is_taken_up_where_it_stopped(
+    graph: Stack, tmp_path: Path
+) -> None:
+    assert graph.processes.run(trial_node(graph, tmp_path, **flags("id"))) == 0, graph.processes.log("trial_node")
     first = read(tmp_path / "results.jsonl")
     assert [result.task for result in first] == list(TASKS)
     assert first[0].provenance.bundle_sha256 != first[1].provenance.bundle_sha256
     for result in first:
         assert result.ended_by == "time_limit"
         assert (tmp_path / result.video).stat().st_size > 1000
-    measured = [stage.name for stage in STAGES if stage.name in first[-1].stages]
-    assert list(first[-1].stages) == measured
+    measured = [stage.name for stage in STAGES if stage.name in first[-1].latencies]
+    assert list(first[-1].latencies) == measured
     assert measured[0] == "capture"
     assert measured[-1] == "exposure to command"
-    assert (tmp_path / "results.html").is_file()
+    assert (tmp_path / "report.html").is_file()
     ended = [mode.partition(":")[0] for mode, _ in graph.probe.modes if "home_reached" in mode or "released" in mode]
     assert ended == ["hold (home_reached", "hold (released"] * 2, "home, and an open hand, before each trial"
 
-    assert graph.processes.run(trial_node(graph, tmp_path, "id,colour")) == 0, graph.processes.log("trial_node")
+    more = trial_node(graph, tmp_path, **flags("id,colour"))
+    assert graph.processes.run(more) == 0, graph.processes.log("trial_node")
     second = read(tmp_path / "results.jsonl")
     assert second[: len(first)] == first, "what was on disk is not run again"
     assert [(result.task, result.condition) for result in second[len(first) :]] == [(task, "colour") for task in TASKS]
 
 
-def test_a_condition_that_does_not_exist_ends_the_run_with_the_sentence(graph: Stack, tmp_path: Path) -> None:
-    assert graph.processes.run(trial_node(graph, tmp_path, "underwater")) == 1
-    assert "'underwater' does not exist; there are id" in graph.processes.log("trial_node")
+def test_a_condition_that_does_not_exist_is_named_before_anything_moves(graph: Stack, tmp_path: Path) -> None:
+    process = trial_node(graph, tmp_path, **flags("underwater"))
+    graph.processes.adopt(process)
+    graph.probe.forget("trial_node")
+    graph.processes.start("trial_node")
+    graph.probe.wait(
+        lambda: "underwater" in graph.probe.status.get("trial_node", {}).get("message", ""), "the sentence"
+    )
+    graph.processes.end("trial_node")
+    assert "tasks.move_cube.conditions.underwater: no such condition; move_cube has id" in graph.processes.log(
+        "trial_node"
+    )
     assert read(tmp_path / "results.jsonl") == []
+
+
+def test_two_policies_on_the_same_starts_and_every_trial_an_episode_though_the_node_is_killed(
+    graph: Stack, tmp_path: Path
+) -> None:
+    store, probe, processes = tmp_path / "episodes.zarr", graph.probe, graph.processes
+    recorder = {"rig": str(graph.options.rig), "use_sim_time": True, "store": str(store)}
+    processes.adopt(Process("recorder_node", recorder))
+    processes.start("recorder_node")
+    process = trial_node(graph, tmp_path, episodes=True, **protocol(graph, tmp_path, 2))
+    processes.adopt(process)
+    seen: list[dict[str, str]] = []
+    probe.listen(
+        DiagnosticStatus, "/trial/status",
+        lambda message: seen.append({pair.key: pair.value for pair in message.values}), probe.qos.latched(),
+    )  # fmt: skip
+    processes.start("trial_node")
+    probe.wait(
+        lambda: seen and seen[-1]["state"] == "running" and seen[-1]["done"] == "1", "the second trial runs", 300
+    )
+    processes.kill("trial_node")
+    before = record_of(tmp_path)
+    assert len(before.results) == 1
+    assert before.findings == ()
+
+    assert processes.run(process) == 0, processes.log("trial_node")
+    after = record_of(tmp_path)
+    planned = after.protocol.trials()
+    assert [result.trial for result in after.results] == planned, "the same schedule goes on"
+    assert after.results[0] == before.results[0]
+    assert [(void.trial, void.by) for void in after.voids] == [(planned[1], "graph")]
+    assert after.results[1].attempt == 2
+    assert len({result.provenance.bundle_sha256 for result in after.results}) == 2
+    episodes = Store(store).episodes
+    for result in after.results:
+        about = episodes[result.episode].about
+        assert (about.seed, about.condition, about.policy, about.success) == (
+            result.seed, result.condition, result.policy, result.success,
+        )  # fmt: skip
+    assert {path.name for path in (tmp_path / "starts").iterdir()} == {
+        f"move_cube_id_{100_000 + k}.jpg" for k in (0, 1)
+    }
+    processes.end("recorder_node")
+
+
+class Person:
+    """Who operates, over the services, as the page and the keys do."""
+
+    def __init__(self, graph: Stack) -> None:
+        self.probe, self.said = graph.probe, {}
+        self.ghosts: list[bytes] = []
+        self.probe.listen(DiagnosticStatus, "/trial/status", self._on_status, self.probe.qos.latched())
+        self.probe.listen(CompressedImage, "/trial/ghost", lambda m: self.ghosts.append(bytes(m.data)),
+                          self.probe.qos.latched())  # fmt: skip
+
+    def _on_status(self, message: DiagnosticStatus) -> None:
+        self.said = {pair.key: pair.value for pair in message.values} | {"message": message.message}
+
+    def wait(self, **values: str) -> None:
+        self.probe.wait(lambda: values.items() <= self.said.items(), f"the status has {values}, not {self.said}", 120)
+
+    def ask(self, what: str, **parameters: bool | str) -> tuple[bool, str]:
+        if parameters:
+            wanted = [Parameter(name, value=value).to_parameter_msg() for name, value in parameters.items()]
+            self.probe.call(SetParameters, "/trial_node/set_parameters", SetParameters.Request(parameters=wanted))
+        answer = self.probe.trigger(f"/trial/{what}")
+        return answer.success, answer.message
+
+
+def test_a_person_starts_scores_voids_takes_back_and_notes_and_does_not_learn_the_policy(
+    graph: Stack, tmp_path: Path
+) -> None:
+    more = "started_by: operator\nscored_by: operator\nblinded: true"
+    process = trial_node(graph, tmp_path, **protocol(graph, tmp_path, 1, more))
+    graph.processes.adopt(process)
+    person = Person(graph)
+    graph.processes.start("trial_node")
+
+    person.wait(state="ready", done="0", policy="blinded", stages="held,lifted,placed")
+    assert person.ask("score", score_success=True)[0] is False, "nothing runs yet"
+    assert "not_now" in person.ask("undo")[1] or "no result" in person.ask("undo")[1]
+    assert person.ask("start")[0]
+    person.wait(state="running")
+    assert person.ask("void", void_reason="somebody walked in")[0]
+
+    person.wait(state="ready", done="0")
+    assert person.ghosts[-1] == b"", "no trial from this start has counted yet"
+    person.ask("start")
+    person.wait(state="score")
+    refused = person.ask("score", score_success=False, score_stage="flown", note="")
+    assert refused[0] is False
+    assert "its stages are: held, lifted, placed" in refused[1]
+    assert person.ask("score", score_success=False, score_stage="lifted", note="it slipped")[0]
+
+    person.wait(state="ready", done="1", can_undo="1")
+    graph.probe.wait(lambda: person.ghosts[-1], "the reference picture of the first policy's start")
+    assert person.ask("undo")[0]
+    person.wait(state="ready", done="0")
+    for done in ("0", "1"):
+        person.wait(state="ready", done=done)
+        person.ask("start")
+        person.wait(state="running")
+        assert person.ask("score", score_success=True, score_stage="", note="")[0]
+    person.wait(state="finished", done="2")
+    assert person.ask("note", note="a good day")[0]
+    assert person.ask("start")[0]
+    graph.probe.wait(lambda: not graph.processes.alive("trial_node"), "the session ends", 120)
+
+    record = record_of(tmp_path)
+    assert [(one.success, one.stage, one.ended_by, one.scored_by) for one in record.results] == [
+        (True, "placed", "operator", "operator")
+    ] * 2
+    assert {one.policy for one in record.results} == {"ours", "theirs"}, "the results hold the true names"
+    assert [(one.reason, one.by) for one in record.voids] == [("somebody walked in", "operator")]
+    assert record.numbered[0].note == "it slipped"
+    assert list(record.withdrawn) == [1]
+    assert record.notes == {3: ["a good day"]}
+    said = graph.processes.log("trial_node").split("Trials")[0]
+    assert "ours" not in said.replace(str(tmp_path), "")
+    assert "theirs" not in said
+
+
+def test_a_stop_is_a_result_of_its_own_and_a_person_looks_before_it_goes_on(graph: Stack, tmp_path: Path) -> None:
+    process = trial_node(graph, tmp_path, tasks="move_cube", conditions="id:2", time_limit_s=30.0)
+    graph.processes.adopt(process)
+    person = Person(graph)
+    graph.processes.start("trial_node")
+    person.wait(state="running")
+    graph.probe.trigger("/arm/stop")
+    person.wait(state="ready", done="1")
+    assert "reset it when all is clear" in person.said["message"]
+    assert [result.ended_by for result in read(tmp_path / "results.jsonl")] == ["stop_pressed"]
+    assert graph.probe.mode.startswith("stopped")
+    graph.probe.trigger("/arm/reset")
+    assert person.ask("start")[0]
+    person.wait(state="running", done="1")
+    graph.processes.end("trial_node")

@@ -181,7 +181,7 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_refused_with_where_rigs_are(tmp_path: Path) -> None:
-    with pytest.raises(RigError, match="rigs that ship are in config/rigs/"):
+    with pytest.raises(RigError, match="those that ship are in config/rigs/"):
         load(tmp_path / "nowhere.yaml")
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from xdistill_ros.trials import Provenance, Stage, TrialResult
+from xdistill_ros.trials import Latency, Protocol, Provenance, TrialResult
+from xdistill_ros.trials.protocol import parse
 
 Make = Callable[..., TrialResult]
 
@@ -31,9 +32,16 @@ def make(provenance: Provenance) -> Make:
             "ended_by": "success",
             "finished_at": datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
             "refusals": {"stale_image": 2},
-            "stages": {"capture": Stage(median_ms=80.0, p99_ms=99.0, count=60)},
+            "latencies": {"capture": Latency(median_ms=80.0, p99_ms=99.0, count=60)},
             "provenance": provenance,
         }
         return TrialResult.model_validate(document | fields)
 
     return result
+
+
+@pytest.fixture
+def protocol() -> Protocol:
+    """Two conditions of one task, three starts each, by one policy."""
+    plan = {"conditions": {"id": 3, "colour": 3}, "stages": ["held", "lifted", "placed"]}
+    return parse({"name": "small", "tasks": {"move_cube": plan}}, "the test")

@@ -1,4 +1,4 @@
-"""Wilson's interval, against published figures and by its properties; the table that shows it."""
+"""Intervals, against published figures and by their properties; the tables that show them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from xdistill_ros.trials import rates, wilson
-from xdistill_ros.trials.table import progress_line, summary
+from xdistill_ros.trials.statistics import difference_interval, gap, pooled
+from xdistill_ros.trials.table import needed_table, progress_line, summary, width_table
 
 from .conftest import Make
 
@@ -63,3 +64,44 @@ def test_the_progress_line_says_why_a_trial_failed(make: Make) -> None:
     assert line.startswith(" 3/20")
     assert "time_limit" in line
     assert "success" in progress_line(make(), 3, 20)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+    ],
+)
+def test_the_interval_of_a_difference_is_that_of_newcombe_1998_table_ii(
+    first: tuple[int, int], second: tuple[int, int], low: float, high: float
+) -> None:
+    found = difference_interval(wilson(*first), wilson(*second))
+    assert found == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+def test_the_gap_is_between_what_was_demonstrated_and_all_the_rest(make: Make) -> None:
+    inside = [make(seed=100_000 + k, success=k < 9) for k in range(10)]
+    outside = [make(seed=100_000 + k, condition=name, success=k < 3) for name, of in (("colour", 5), ("position", 5))
+               for k in range(of)]  # fmt: skip
+    found = gap([*inside, *outside])
+    assert found is not None
+    assert (found.inside.successes, found.outside.successes, found.outside.trials) == (9, 6, 10)
+    assert found.low <= found.value <= found.high
+    assert gap(inside) is None
+    assert pooled([*inside, *outside]).successes == 15
+
+
+def test_before_the_first_trial_the_tables_say_how_many_it_takes() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120)
+    console.print(needed_table(0.8))
+    console.print(width_table())
+    row = next(line for line in text.getvalue().splitlines() if "75%" in line and "│" in line and "-" not in line)
+    assert row.split("│")[1].strip() == "75%"
+    assert "31" in row
+    assert "86" in text.getvalue()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from xdistill_ros.cli import analyse, bench, calibrate, distill, episodes, export, replay, train, tune
+from xdistill_ros.cli import analyse, bench, calibrate, distill, episodes, export, replay, train, trial, tune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(episodes.app, name="episodes")
 app.add_typer(bench.app, name="bench")
 app.add_typer(calibrate.app, name="calibrate")
+app.add_typer(trial.app, name="trial")
 app.command("distill")(distill.distill)
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
@@ -78,7 +79,12 @@ def up(
     ] = "",
     trials: Annotated[int, typer.Option(min=1, help="Trials of a condition that names no count.")] = 1,
     seed: Annotated[int | None, typer.Option(min=0, help="First scene's; default: trials 100000, else 0.")] = None,
-    output: Annotated[Path, typer.Option(help="Trials: folder of results, videos, report.")] = Path("outputs/demo"),
+    protocol: Annotated[
+        Path | None, typer.Option(help="Trial: what is tried, by a file; config/protocols/*.yaml ship.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Trials: folder of results, videos, report; a run in it is taken up.")
+    ] = None,
     store: Annotated[Path, typer.Option(help="Record: the episode store.")] = Path("episodes/store.zarr"),
     operator: Annotated[str, typer.Option(help="Record: who demonstrates.")] = "",
     demonstrations: Annotated[
@@ -105,9 +111,9 @@ def up(
 
     path, loaded = _rig(rig)
     options = graphs.Options(
-        rig=path, bundle=bundle, remote=remote, task=task, condition=condition, seed=seed, trials=trials, output=output,
-        store=store, operator=operator, demonstrations=demonstrations, shadow=shadow, speed=speed, domain=domain,
-        host=host, namespace=namespace, dashboard=dashboard, use_sim_time=use_sim_time,
+        rig=path, bundle=bundle, remote=remote, task=task, condition=condition, seed=seed, trials=trials,
+        protocol=protocol, output=output, store=store, operator=operator, demonstrations=demonstrations, shadow=shadow,
+        speed=speed, domain=domain, host=host, namespace=namespace, dashboard=dashboard, use_sim_time=use_sim_time,
     )  # fmt: skip
     try:
         made = graphs.build(graph, loaded, options)

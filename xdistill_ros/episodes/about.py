@@ -54,6 +54,7 @@ class About(Strict):
     success: bool | None = Field(default=None, description="None where nobody judged")
     seed: int | None = Field(default=None, description="of the simulated scene")
     condition: str | None = None
+    policy: str | None = Field(default=None, description="whose attempt it was, where trials were recorded")
     software: str = __version__
 
 
@@ -129,6 +130,15 @@ def append(store: Path, about: About) -> None:
     """One more episode's line."""
     with (store / EPISODES_FILE).open("ab") as file:
         file.write(about.model_dump_json().encode() + b"\n")
+
+
+def judge(store: Path, index: int, success: bool) -> None:
+    """Writes down what somebody judged of a committed episode. Raises StoreError where there is no such one."""
+    episodes = read(store)
+    if not 0 <= index < len(episodes):
+        raise StoreError(f"{store}: no episode {index}; it has {len(episodes)}, counted from 0")
+    episodes[index] = episodes[index].model_copy(update={"success": success})
+    write(store, episodes)
 
 
 def write(store: Path, episodes: list[About]) -> None:

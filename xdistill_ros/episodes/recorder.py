@@ -15,7 +15,7 @@ from typing import Any
 
 from xdistill_ros.rig import Rig
 
-from . import layout
+from . import about, layout
 from .about import About, Control
 from .take import Forward, Take, Taken
 from .writer import DiskFullError, Writer
@@ -40,6 +40,7 @@ class Told:
     operator: str = ""
     seed: int | None = None
     condition: str | None = None
+    policy: str | None = None
 
 
 class Recorder:
@@ -101,18 +102,23 @@ class Recorder:
     def save(self, end_ns: int, ended_by: str, success: bool | None, interventions: dict[str, int]) -> Future[int]:
         """Ends the take; the future is the index of its episode, or a ValueError when it has no rows."""
         take, told = self._end()
-        about = {
+        said = {
             "task": told.task, "operator": told.operator, "seed": told.seed, "condition": told.condition,
+            "policy": told.policy,
             "started_at": self._began_at, "duration_s": (end_ns - take.begin_ns) * 1e-9,
             "gaps": take.gaps.total(), "cameras": take.counts, "interventions": interventions,
             "success": success,
         }  # fmt: skip
-        return self._pool.submit(self._commit, about, ended_by, self._batch)
+        return self._pool.submit(self._commit, said, ended_by, self._batch)
 
     def discard(self) -> Future[None]:
         """Ends the take and forgets it."""
         self._end()
         return self._pool.submit(self._writer.discard)
+
+    def judge(self, index: int, success: bool) -> Future[None]:
+        """What somebody judged of a committed episode; the future is a StoreError where there is no such one."""
+        return self._pool.submit(about.judge, self._writer.path, index, success)
 
     def close(self) -> None:
         """What is open is discarded; another recorder may have the store."""
@@ -137,11 +143,11 @@ class Recorder:
         for stream, sample in batch.raw:
             self._writer.append_raw(stream, sample)
 
-    def _commit(self, about: dict[str, Any], ended_by: str, rest: _Batch) -> int:
+    def _commit(self, said: dict[str, Any], ended_by: str, rest: _Batch) -> int:
         try:
             if self.fault is None:
                 self._write(rest)
-            return self._writer.commit(About(rows=self._writer.rows, ended_by=self.fault or ended_by, **about))
+            return self._writer.commit(About(rows=self._writer.rows, ended_by=self.fault or ended_by, **said))
         except BaseException:
             self._writer.discard()
             raise

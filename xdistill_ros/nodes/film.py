@@ -11,6 +11,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.rig import Refusal, Rig
 from xdistill_ros.trials import Outcome, Preview, Trial
+from xdistill_ros.trials.overlay import Pixels
 from xdistill_ros.trials.video import TrialVideo
 
 from . import messages
@@ -41,6 +42,13 @@ class Film:
             video, self._video = self._video, None
             return video.close(outcome) if video is not None else None
 
+    def picture(self, message: Image | None) -> Pixels | None:
+        """The pixels of an image of the filmed camera; None where there is none that is fit."""
+        if message is None:
+            return None
+        pixels = messages.pixels_of(message, self.camera, self._rig.cameras[self.camera])
+        return None if isinstance(pixels, Refusal) else pixels
+
     def on_chunk(self, message: JointTrajectory) -> None:
         """The newest chunk is what is drawn from now on."""
         if self._video is None or not self._draws_chunk:
@@ -54,8 +62,8 @@ class Film:
         """One frame."""
         if self._video is None:
             return
-        pixels = messages.pixels_of(message, self.camera, self._rig.cameras[self.camera])
-        if isinstance(pixels, Refusal):
+        pixels = self.picture(message)
+        if pixels is None:
             return
         with self._lock:
             if self._video is not None:

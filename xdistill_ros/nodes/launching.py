@@ -79,7 +79,10 @@ _ARGUMENTS = {
     "condition": _Argument("", "`id` or a variant; trials take id:50,colour; empty: id, demo all", among=_SCENES),
     "seed": _Argument("", "first scene's; empty: trials 100000, else 0", _or_none(int), _SCENES),
     "trials": _Argument("1", "trials of each task and condition that names no count", int, _SCORED),
-    "output": _Argument("outputs/demo", "folder of results, films, report; a run in it is taken up", Path, _SCORED),
+    "protocol": _Argument("", "protocol file, which says what is tried", _or_none(Path), ("trial",)),
+    "output": _Argument(
+        "", "folder of results, films, report; a run in it is taken up; empty: below outputs/", _or_none(Path), _SCORED
+    ),
     "store": _Argument("episodes/store.zarr", "the episode store", Path, ("record",)),
     "operator": _Argument("", "who demonstrates", among=("record",)),
     "demonstrations": _Argument("0", "so many by the scripted expert; 0: by a person", int, ("record",)),

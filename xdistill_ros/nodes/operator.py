@@ -1,4 +1,4 @@
-"""What a person beside the simulated table does between two attempts: waits, engages, goes home, sets the table.
+"""What is done between two attempts: waits, engages, goes home, and on the simulated table sets it.
 
 Blocking, for a thread that is not the executor's; the node that owns it keeps spinning meanwhile.
 """
@@ -33,12 +33,16 @@ class Operator:
         self._node = node
         self.calls = Caller(node, _PATIENCE_S)
         node.when_released(self.calls.close)
-        self.mode, self.succeeded = "", False
-        """What /arm/mode and /sim/success said last."""
+        self.mode, self.succeeded, self.stage = "", False, ""
+        """What /arm/mode, /sim/success and /sim/stage said last."""
         self._modes_heard = 0
         self.cancelled = threading.Event()
         node.subscribe(String, "/arm/mode", self._on_mode, node.qos.latched_of_living(), lost="arm_bridge_node")
-        node.subscribe(Bool, "/sim/success", self._on_success, node.qos.latched_of_living(), lost="sim_node")
+        self.simulated = node.rig.simulation is not None
+        """Whether the simulator sets the table, rather than a person."""
+        if self.simulated:
+            node.subscribe(Bool, "/sim/success", self._on_success, node.qos.latched_of_living(), lost="sim_node")
+            node.subscribe(String, "/sim/stage", self._on_stage, node.qos.latched())
 
     def begin(self, session: Callable[[], None]) -> None:
         """Runs `session` in a thread of its own; when it is over, the process ends."""
@@ -58,19 +62,25 @@ class Operator:
     def go_home(self) -> None:
         """Home with an open hand, as the reset will put the arm, so that the reset is no jump.
 
-        The table is cleared first: a hand that still holds the drawer's knob, or an arm that leans on something,
-        would fight it all the way and be stopped for not following.
+        A simulated table is cleared first: a hand that still holds the drawer's knob, or an arm that leans on
+        something, would fight it all the way and be stopped for not following.
         """
         self.wait(lambda: bool(self.mode), "the bridge says its mode")
         self.calls.switch("/arm/engage", False)
         self.wait(lambda: self.mode.startswith(_AT_REST), "the arm holds")
-        self.calls.trigger("/sim/clear")
+        if self.simulated:
+            self.calls.trigger("/sim/clear")
         if self.mode.startswith("stopped"):
             self.calls.trigger("/arm/reset")
             self.wait(lambda: self.mode.startswith("hold"), "the arm is reset")
         self._move("/arm/home", Reason.HOME_REACHED)
         # last: whoever engages takes over the gripper's measured width, and it may still be on its way
         self._move("/arm/release", Reason.RELEASED)
+
+    @property
+    def at_home(self) -> bool:
+        """Whether the last motion was the way home, or the hand's opening there."""
+        return self.mode.startswith((f"hold ({Reason.HOME_REACHED.value}", f"hold ({Reason.RELEASED.value}"))
 
     def engage(self) -> None:
         """Engages as soon as the arm has come to rest; returns when the mode that follows has been heard."""
@@ -127,6 +137,9 @@ class Operator:
     def _on_mode(self, message: String) -> None:
         self.mode = message.data
         self._modes_heard += 1
+
+    def _on_stage(self, message: String) -> None:
+        self.stage = message.data
 
     def _on_success(self, message: Bool) -> None:
         self.succeeded = message.data

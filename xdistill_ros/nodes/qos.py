@@ -78,3 +78,8 @@ class Profiles:
 def reports() -> QoSProfile:
     """Diagnostics of all nodes, offered and asked for."""
     return _profile(20, ReliabilityPolicy.RELIABLE)
+
+
+def latched_from_anyone() -> QoSProfile:
+    """Asked for by a tool that has no rig: what a late joiner needs, from a publisher of any kind."""
+    return _profile(1, ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -44,7 +44,10 @@ class RecorderNode(GraphNode):
         Tunable("task", "", "what is demonstrated; told of the next episode"),
         Tunable("operator", "", "who demonstrates; told of the next episode"),
         Tunable("seed", -1, "of the simulated scene; -1: there is none", -1, 2**31 - 1),
-        Tunable("condition", "", "of the simulated scene"),
+        Tunable("condition", "", "of the simulated scene, or of a trial"),
+        Tunable("policy", "", "whose attempt it is, where trials are recorded"),
+        Tunable("judged_episode", -1, "the episode that /recorder/judge is about", -1, 2**31 - 1),
+        Tunable("judged_success", False, "what /recorder/judge writes down of it"),
     )
     refusals = (StoreError,)
 
@@ -71,7 +74,7 @@ class RecorderNode(GraphNode):
         self._watches = {_STATES: StreamWatch(_STATES, arm.rate_hz / 2), _COMMANDS: StreamWatch(_COMMANDS, arm.rate_hz)}
         self._status = self.publisher(DiagnosticStatus, "/recorder/status", self.qos.latched())
         self._listen()
-        for name in ("start", "stop", "discard", "mark_stage"):
+        for name in ("start", "stop", "discard", "mark_stage", "judge"):
             self.serve(Trigger, f"/recorder/{name}", partial(self._serve, getattr(self, f"_{name}")))
         self.every(1.0 / self.rig.policy.rate_hz, self._pump, steady=True)
         self.every(0.5, self._say, steady=True)
@@ -210,7 +213,7 @@ class RecorderNode(GraphNode):
             return Refusal(unfit[0].reason, self._said)
         told = Told(
             task=self.value("task"), operator=self.value("operator"), condition=self.value("condition") or None,
-            seed=None if self.value("seed") < 0 else self.value("seed"),
+            seed=None if self.value("seed") < 0 else self.value("seed"), policy=self.value("policy") or None,
         )  # fmt: skip
         try:
             self._recorder.begin(now_ns, self._in_control(), told)
@@ -239,6 +242,14 @@ class RecorderNode(GraphNode):
         if take is None:
             return Refusal(Reason.NOT_RECORDING, "nothing is being recorded, so there is no stage to mark")
         return f"stage {take.mark_stage(self.now_ns())} begins"
+
+    def _judge(self) -> str | Refusal:
+        index, success = self.value("judged_episode"), self.value("judged_success")
+        if not 0 <= index < self._recorder.episodes:
+            known = self._recorder.episodes
+            return Refusal(Reason.NOT_RECORDING, f"judged_episode is {index}; the store has {known}, counted from 0")
+        self._recorder.judge(index, success).result()
+        return f"episode {index}: {'success' if success else 'failure'}"
 
     # ---- the end of an episode
 

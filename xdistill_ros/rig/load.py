@@ -44,16 +44,7 @@ def load(path: Path | str, *, calibrated: bool = True) -> Rig:
     What lies in its folder `calibration` goes before what the file says, unless `calibrated` is false.
     """
     path = Path(path)
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # a SafeLoader
-    except OSError as error:
-        raise RigError(f"{path}: cannot be read ({error.strerror}); rigs that ship are in config/rigs/") from error
-    except UnicodeDecodeError as error:
-        raise RigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise RigError(f"{path}: {error}") from error
-    if not isinstance(document, dict):
-        raise RigError(f"{path}: holds {type(document).__name__}, a rig file is a mapping of fields")
+    document = read_document(path, "a rig file", "config/rigs/")
     rig = parse(document, str(path))
     urdf = (path.parent / rig.arm.urdf).resolve()
     if not urdf.is_file():
@@ -65,6 +56,24 @@ def load(path: Path | str, *, calibrated: bool = True) -> Rig:
         return calibration.apply(rig, calibration.read(path.parent / rig.calibration))
     except calibration.CalibrationError as error:
         raise RigError(f"{path}: calibration: {error}") from error
+
+
+def read_document(path: Path, what: str, examples: str) -> dict[str, Any]:
+    """The mapping in the YAML file `path`, in which no key is named twice. Raises RigError.
+
+    `what` it should be, and where `examples` of it ship, are for the sentence.
+    """
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # a SafeLoader
+    except OSError as error:
+        raise RigError(f"{path}: cannot be read ({error.strerror}); those that ship are in {examples}") from error
+    except UnicodeDecodeError as error:
+        raise RigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise RigError(f"{path}: {error}") from error
+    if not isinstance(document, dict):
+        raise RigError(f"{path}: holds {type(document).__name__}, {what} is a mapping of fields")
+    return document
 
 
 def parse(document: dict[str, Any], source: str) -> Rig:

@@ -120,6 +120,9 @@ class Reason(StrEnum):
     ARM_POSE_UNKNOWN = "arm_pose_unknown"
     ARM_HOLDS = "arm_holds"
     WRONG_CODE = "wrong_code"
+    # trials
+    NOT_NOW = "not_now"
+    SCORE_INVALID = "score_invalid"
     # calibration
     BOARD_UNSEEN = "board_unseen"
     BOARD_MIRRORED = "board_mirrored"

@@ -1,11 +1,14 @@
 """Trials: protocol, schedule, results, statistics, and how they are shown. Knows the rig only."""
 
 from .overlay import Outcome, Preview
-from .results import Provenance, ResultsError, ResultsLog, Stage, TrialResult, read
+from .protocol import Protocol, ProtocolError
+from .record import Record, ResultsLog, read, read_record
+from .results import Latency, Provenance, ResultsError, TrialResult, Void
 from .schedule import FIRST_EVALUATION_SEED, Trial, schedule
 from .statistics import Rate, rates, wilson
 
 __all__ = [
-    "FIRST_EVALUATION_SEED", "Outcome", "Preview", "Provenance", "Rate", "ResultsError", "ResultsLog", "Stage",
-    "Trial", "TrialResult", "rates", "read", "schedule", "wilson",
+    "FIRST_EVALUATION_SEED", "Latency", "Outcome", "Preview", "Protocol", "ProtocolError", "Provenance", "Rate",
+    "Record", "ResultsError", "ResultsLog", "Trial", "TrialResult", "Void", "rates", "read", "read_record", "schedule",
+    "wilson",
 ]  # fmt: skip

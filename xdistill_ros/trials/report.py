@@ -6,75 +6,71 @@ Owns what the page says; `templates/report.html` owns how it looks. Counts and i
 from __future__ import annotations
 
 import base64
-import statistics as plain
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from .results import ResultsError, TrialResult, read
-from .statistics import Rate, rates
+from . import report_parts as parts
+from .comparison import compare
+from .record import Record, read_record
+from .results import ResultsError, TrialResult
+from .statistics import Rate
 
-
-@dataclass(frozen=True)
-class ReasonRow:
-    """How often one reason was given, and in how many trials."""
-
-    reason: str
-    count: int
-    trials: int
+Films = Literal["embed", "link", "none"]
+PAGE = "report.html"
 
 
-@dataclass(frozen=True)
-class StageRow:
-    """One stage's latency: the median of the trials' medians, the worst of their p99."""
-
-    name: str
-    median_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True)
-class Film:
-    """A video with the trial it shows."""
-
-    result: TrialResult
-    source: str
-
-
-def write(results_file: Path | str, page: Path | str | None = None, title: str = "Trials") -> Path:
+def write(results_file: Path | str, page: Path | str | None = None, title: str = "", films: Films = "embed") -> Path:
     """The report of a results file as one HTML file, by default beside it; returns its path.
 
-    Videos named in the results are embedded, so that the page can be sent alone; a video that is gone is left
-    out. Raises ResultsError when there is nothing to report.
+    Films of failures and of the first successes are embedded, so that the page can be sent alone, or linked to, or
+    left out; one that is gone is left out. Raises ResultsError when there is nothing to report.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     results_file = Path(results_file)
-    results = read(results_file)
-    if not results:
+    record = read_record(results_file)
+    if not record.results:
         raise ResultsError(f"{results_file}: no complete result in it; run trials first")
-    page = Path(page) if page else results_file.with_suffix(".html")
+    page = Path(page) if page else results_file.with_name(PAGE)
     templates = Environment(
         loader=PackageLoader("xdistill_ros.trials"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     content = templates.get_template("report.html").render(
-        title=title,
-        rates=rates(results),
-        plot=interval_plot,
-        stages=stage_rows(results),
-        refusals=reason_rows(results, lambda result: result.refusals),
-        interventions=reason_rows(results, lambda result: result.interventions),
-        failures=[result for result in results if not result.success],
-        films=list(_films(results, results_file.parent)),
-        provenances=sorted({result.provenance for result in results}, key=str),
-        first=min(result.finished_at for result in results),
-        last=max(result.finished_at for result in results),
-        count=len(results),
+        title=title or (record.protocol.title or record.protocol.name if record.protocol else "Trials"),
+        film=lambda result: _source(result, results_file.parent, page.parent, films),
+        **_content(record),
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(content, encoding="utf-8")
     return page
+
+
+def _content(record: Record) -> dict[str, object]:
+    """What the template shows, but for films and title."""
+    results = record.by_policy
+    return {
+        "record": record,
+        "results": results,
+        "planned": len(record.protocol.trials()) if record.protocol else len(results),
+        "policies": parts.policy_rows(results),
+        "plot": interval_plot,
+        "comparisons": compare(results),
+        "funnels": parts.funnels(results, record.protocol),
+        "groups": parts.failure_groups(results),
+        "successes": parts.first_successes(results),
+        "latencies": parts.latency_rows(results),
+        "refusals": parts.reason_rows(results, lambda result: result.refusals),
+        "interventions": parts.reason_rows(results, lambda result: result.interventions),
+        "left_out": parts.left_out(record),
+        "remarks": parts.remarks(record),
+        "provenances": _provenances(results),
+        "first": min(result.finished_at for result in results),
+        "last": max(result.finished_at for result in results),
+        "in_process": sum(result.provenance.runner == "in_process" for result in results),
+        "without_episode": sum(result.episode is None for result in results),
+    }
 
 
 def interval_plot(rate: Rate, width: int = 240, height: int = 22) -> str:
@@ -94,33 +90,21 @@ def interval_plot(rate: Rate, width: int = 240, height: int = 22) -> str:
     )
 
 
-def stage_rows(results: Sequence[TrialResult]) -> list[StageRow]:
-    """Latencies by stage, in the order in which the first trial lists them."""
-    names = dict.fromkeys(name for result in results for name in result.stages)
-    rows = []
-    for name in names:
-        stages = [result.stages[name] for result in results if name in result.stages]
-        median = plain.median(stage.median_ms for stage in stages)
-        rows.append(StageRow(name, median, max(stage.p99_ms for stage in stages)))
-    return rows
-
-
-def reason_rows(
-    results: Iterable[TrialResult], counts_of: Callable[[TrialResult], Mapping[str, int]]
-) -> list[ReasonRow]:
-    """Reasons with their counts, the most frequent first."""
-    total: Counter[str] = Counter()
-    trials: Counter[str] = Counter()
+def _provenances(results: Sequence[TrialResult]) -> list[tuple[str, str, int]]:
+    """(policies, what they are in words, of how many trials), each different one once."""
+    found: dict[str, tuple[set[str], int]] = {}
     for result in results:
-        counts = {reason: count for reason, count in counts_of(result).items() if count}
-        total.update(counts)
-        trials.update(counts.keys())
-    return [ReasonRow(reason, count, trials[reason]) for reason, count in total.most_common()]
+        said = str(result.provenance)
+        policies, count = found.get(said, (set(), 0))
+        found[said] = (policies | {result.policy}, count + 1)
+    return [(", ".join(sorted(policies)), said, count) for said, (policies, count) in found.items()]
 
 
-def _films(results: Iterable[TrialResult], folder: Path) -> Iterable[Film]:
-    for result in results:
-        path = folder / result.video if result.video else None
-        if path and path.is_file():
-            encoded = base64.b64encode(path.read_bytes()).decode("ascii")
-            yield Film(result, f"data:video/mp4;base64,{encoded}")
+def _source(result: TrialResult, folder: Path, page: Path, films: Films) -> str:
+    """What a film's `src` is; empty where it is not shown."""
+    path = folder / result.video if result.video else None
+    if films == "none" or path is None or not path.is_file():
+        return ""
+    if films == "link":
+        return Path(os.path.relpath(path, page)).as_posix()
+    return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

@@ -1,0 +1,97 @@
+"""One attempt of a policy: consent, motion while it lasts, consent withdrawn; how it ended and what was measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from xdistill_ros.rig import Reason
+from xdistill_ros.trials import Latency
+from xdistill_ros.trials.desk import Desk
+
+from .lifecycle import GraphNode
+from .observed import Observed
+from .operator import InterruptedAttemptError, Operator
+
+_VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED)  # the graph failed, not the policy: such a trial is run again
+_REMOTE = "remote_"  # what the reasons begin with that tell of a remote policy's server
+_STANDS_S = 10.0
+SUCCESS, TIME_LIMIT, OPERATOR = "success", "time_limit", "operator"
+
+
+class VoidedError(Exception):
+    """A person wants the attempt not to count; the message is why."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of one."""
+
+    ended_by: str
+    lasted_s: float
+    stage: str
+    refusals: dict[str, int]
+    interventions: dict[str, int]
+    latencies: dict[str, Latency]
+
+
+class Attempts:
+    """Runs them for one node, in its session's thread."""
+
+    def __init__(self, node: GraphNode, operator: Operator, observed: Observed, desk: Desk) -> None:
+        self._node, self._operator, self._observed, self._desk = node, operator, observed, desk
+
+    def run(self, limit_s: float, simulator_judges: bool) -> Attempt:
+        """Until success, where the simulator judges, or a person's score, the time limit, or a hold.
+
+        Raises InterruptedAttemptError when the graph failed, VoidedError when a person says so, CallError.
+        """
+        before = self._counts()
+        self._operator.engage()
+        began_ns = self._node.now_ns()
+        try:
+            ended_by = self._watch(began_ns, limit_s, simulator_judges)
+        finally:
+            self._operator.calls.switch("/arm/engage", False)
+        self._check_remote(ended_by, before[0])
+        lasted_s = (self._node.now_ns() - began_ns) * 1e-9
+        after = self._counts()
+        return Attempt(
+            ended_by, lasted_s, self._operator.stage, dict(after[0] - before[0]), dict(after[1] - before[1]),
+            {
+                name: Latency(median_ms=max(0.0, median), p99_ms=max(0.0, p99), count=count)
+                for name, (median, p99, count) in self._observed.stages().items()
+            },
+        )  # fmt: skip
+
+    def _watch(self, began_ns: int, limit_s: float, simulator_judges: bool) -> str:
+        """How it ended."""
+        node, operator, desk = self._node, self._operator, self._desk
+        while not (simulator_judges and operator.succeeded):
+            if desk.void_reason:
+                raise VoidedError(desk.void_reason)
+            if desk.score_given is not None:
+                return OPERATOR
+            if node.now_ns() - began_ns > limit_s * 1e9:
+                return TIME_LIMIT
+            if node.time.stood_still_s() > _STANDS_S:
+                raise InterruptedAttemptError(f"/clock has stood still for {_STANDS_S:.0f} s")
+            if not operator.mode.startswith("policy"):
+                return self._reason_of_hold()
+            operator.sleep()
+        return SUCCESS
+
+    def _check_remote(self, ended_by: str, before: Counter[str]) -> None:
+        """A policy behind a network that held the arm by being slow, silent or wrong has not failed at the task."""
+        found = [name for name in self._counts()[0] - before if name.startswith(_REMOTE)]
+        if found and ended_by not in (SUCCESS, TIME_LIMIT, OPERATOR, Reason.STOP_PRESSED):
+            raise InterruptedAttemptError(f"{', '.join(found)}; the arm was held: {ended_by}")
+
+    def _reason_of_hold(self) -> str:
+        reason = self._operator.mode.partition("(")[2].partition(":")[0] or self._operator.mode
+        if reason in _VOID:
+            raise InterruptedAttemptError(self._operator.mode)
+        return reason
+
+    def _counts(self) -> tuple[Counter[str], Counter[str]]:
+        return self._observed.counts("refused."), self._observed.counts("intervention.")
