@@ -34,6 +34,7 @@ from .dashboard_pictures import Pictures
 from .dashboard_requests import Requests
 from .lifecycle import GraphNode, SetupError, here, run
 from .observed import Observed
+from .polled import Polled
 
 _SAMPLE_S, _SUM_UP_S = 0.05, 0.5
 _STOP_S = 1.0  # for the bridge's answer to STOP; its effect does not wait for it
@@ -59,8 +60,10 @@ class DashboardNode(GraphNode):
         self._serve_page()
         self._pictures = Pictures(self, self._scene, self._server)
         self.when_released(self._pictures.close)
-        self._states = self.poll(JointState, "/joint_states", self.qos.newest())
-        self._commands = self.poll(JointState, "/arm/joint_command", self.qos.newest())
+        self._states, self._commands = (
+            (self.poll(JointState, topic, self.qos.newest()), messages.StateReader(self.rig))
+            for topic in ("/joint_states", "/arm/joint_command")
+        )
         self.subscribe(JointTrajectory, "/policy/action_chunk", self._on_chunk, self.qos.newest())
         self.subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
         latched = self.qos.latched_of_living()
@@ -202,7 +205,7 @@ class DashboardNode(GraphNode):
         self._pictures.follow_wishes()
         if self._console.pages == 0:
             return
-        measured, commanded = self._newest(self._states), self._newest(self._commands)
+        measured, commanded = self._newest(*self._states), self._newest(*self._commands)
         sample = {
             "type": "sample",
             "now_s": self.now_ns() * 1e-9,
@@ -211,9 +214,9 @@ class DashboardNode(GraphNode):
         }
         self._server.later(self._console.stream, sample)
 
-    def _newest(self, polled: Any) -> ArmState | None:
+    def _newest(self, polled: Polled, reader: messages.StateReader) -> ArmState | None:
         taken = [message for message, _ in polled.take()]
-        state = messages.state_of(taken[-1], self.rig) if taken else None
+        state = reader.read(taken[-1]) if taken else None
         return state if isinstance(state, ArmState) else None
 
     def _sum_up(self) -> None:

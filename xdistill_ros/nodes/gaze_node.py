@@ -106,6 +106,7 @@ class GazeNode(GraphNode):
         for name in self.rig.cameras:
             hear(Image, f"/{name}/color/image_raw", self._images[name].append)
             hear(Image, f"/policy/{name}/features", partial(self._on_feature, name))
+        self._reader = messages.StateReader(self.rig)
         self._add(JointState, "/joint_states", self._on_state, self.qos.recent())
 
     def _add(self, kind: type, topic: str, callback: Any, qos_profile: Any) -> None:
@@ -120,8 +121,8 @@ class GazeNode(GraphNode):
             self._window.push_feature(camera, messages.to_ns(message.header.stamp), feature, self.now_ns())
 
     def _on_state(self, message: JointState) -> None:
-        state = messages.state_of(message, self.rig) if self._hash else None
-        if state is not None and not isinstance(state, Refusal):
+        state = self._reader.read(message)
+        if self._hash and not isinstance(state, Refusal):
             self._window.push_state(state, self.now_ns())
 
     def _adopt(self) -> None:

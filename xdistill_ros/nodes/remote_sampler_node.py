@@ -89,6 +89,7 @@ class RemoteSamplerNode(GraphNode):
         self._chunks = self.publisher(JointTrajectory, "/policy/action_chunk", self.qos.stream())
         for name in self._remote.cameras:
             see(self, name, self._on_image)
+        self._reader = messages.StateReader(self.rig)
         self.subscribe(JointState, "/joint_states", self._on_state, self.qos.recent())
         self._clocks = ClockVerdict(self)
         self.every(_WATCH_S, self._watch, steady=True)
@@ -129,7 +130,7 @@ class RemoteSamplerNode(GraphNode):
             self._ask()
 
     def _on_state(self, message: JointState) -> None:
-        state = messages.state_of(message, self.rig)
+        state = self._reader.read(message)
         refusal = state if isinstance(state, Refusal) else self._streams.push_state(state, self.now_ns())
         if refusal is not None:
             self.refuse(refusal, "/joint_states")
