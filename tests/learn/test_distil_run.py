@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.utils import parameters_to_vector
 from typer.testing import CliRunner
 
 from xdistill_ros.cli.main import app
@@ -22,6 +24,7 @@ from xdistill_ros.learn.distil.config import Distillation
 from xdistill_ros.learn.distil.run import distil
 from xdistill_ros.learn.documents import load
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks.encoders import Student
 
 from .distillation import SIZE, config, config_file, lines, picture, teacher_weights
 
@@ -81,22 +84,67 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit_as_if_it_had_not_been(tmp_path
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_two_processes_of_torchrun_compute_what_one_does(tmp_path):
-    path = config_file(tmp_path, steps=6, check_every=6, learning_rate=1e-4)
-    alone = distil(load(Distillation, path), tmp_path / "one")
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    command = [*torchrun, "-m", "xdistill_ros.cli.main", "distill", path, "--out", tmp_path / "two"]
-    ended = subprocess.run(command, env=CHILD, cwd=ROOT, check=False, capture_output=True, text=True)
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+DISTILL = ("-m", "xdistill_ros.cli.main", "distill")
+
+
+def by_two(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """What becomes of two processes of torchrun."""
+    return subprocess.run([*TORCHRUN, *words], env=CHILD, cwd=ROOT, check=False, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Path:
+    """A folder with a configuration of six steps, and what two processes made of it in `two`."""
+    folder = tmp_path_factory.mktemp("shared")
+    path = config_file(folder, steps=6, check_every=6, learning_rate=1e-4)
+    ended = by_two(*DISTILL, path, "--out", folder / "two")
     assert ended.returncode == 0, ended.stderr
     assert "held out: mean squared error" in ended.stdout
-    one, two = (lines(tmp_path / name, "loss") for name in ("one", "two"))
+    return folder
+
+
+def moved_apart(one: Path, other: Path, chosen: Distillation) -> float:
+    """How far the weights of two runs lie apart, of the way that the first took from its random beginning."""
+    students = [weights.load(path) for path in (one, other)]
+    torch.manual_seed(chosen.seed)
+    start = Student(**students[0].settings)
+    begun, first, second = (parameters_to_vector(network.parameters()).detach() for network in (start, *students))
+    assert (first - begun).abs().max() < 2 * chosen.steps * chosen.learning_rate, "that is where it began"
+    return float((second - first).norm() / (first - begun).norm())
+
+
+def test_two_processes_of_torchrun_compute_what_one_does(shared, tmp_path):
+    chosen = load(Distillation, shared / "config.yaml")
+    alone, together = distil(chosen, tmp_path / "one"), shared / "two" / running.ENCODER
+    one, two = (lines(run, "loss") for run in (tmp_path / "one", shared / "two"))
     np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=1e-4)
-    told = [lines(tmp_path / name, "held_out")[6]["mse"] for name in ("one", "two")]
+    told = [lines(run, "held_out")[6]["mse"] for run in (tmp_path / "one", shared / "two")]
     np.testing.assert_allclose(told[1], told[0], rtol=1e-3)
-    first, second = load_file(alone), load_file(tmp_path / "two" / "encoder.safetensors")
-    for name, value in first.items():
-        torch.testing.assert_close(second[name], value, rtol=1e-2, atol=6e-4)
-    assert weights.provenance(tmp_path / "two" / "encoder.safetensors")["processes"] == 2
+    assert moved_apart(alone, together, chosen) < 0.01
+    first, second = load_file(alone), load_file(together)
+    for name in (name for name in first if "running" in name):
+        torch.testing.assert_close(second[name], first[name], rtol=1e-3, atol=1e-4)
+    assert weights.provenance(together)["processes"] == 2
+
+
+def test_what_two_processes_began_two_or_one_end_after_a_kill(shared, tmp_path):
+    chosen = load(Distillation, shared / "config.yaml")
+    killed = tmp_path / "killed.py"
+    killed.write_text(KILLED.replace("self.step == 7", 'self.step == 5 and os.environ["RANK"] == "1"'))
+    assert by_two(killed, shared / "config.yaml", tmp_path / "cut").returncode != 0
+    assert runs.load_checkpoint(tmp_path / "cut" / runs.CHECKPOINT)["step"] == 4
+    shutil.copytree(tmp_path / "cut", tmp_path / "alone")
+    whole, cut = shared / "two", tmp_path / "cut"
+    assert by_two(*DISTILL, shared / "config.yaml", "--out", cut).returncode == 0
+    assert lines(cut, "loss") == lines(whole, "loss")
+    one, other = load_file(whole / running.ENCODER), load_file(cut / running.ENCODER)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    alone = distil(chosen, tmp_path / "alone")
+    np.testing.assert_allclose(
+        list(lines(tmp_path / "alone", "loss").values()), list(lines(whole, "loss").values()), rtol=1e-4
+    )
+    assert moved_apart(whole / running.ENCODER, alone, chosen) < 0.01
 
 
 def test_a_finished_run_is_not_repeated(tmp_path, monkeypatch):

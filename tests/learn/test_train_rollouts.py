@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.brief_rollouts import Brief
 from tests.support.rigs import sim_table
 from tests.support.small_table import small_table
 from tests.support.stores import Row, write_episode, write_store
@@ -104,15 +105,6 @@ def test_a_policy_of_a_folder_is_rolled_out_to_the_end(flier: Path, monkeypatch:
     assert (seen[0].seed, seen[0].condition) == (rollouts.FIRST_SEED, "id")
     assert seen[0].elapsed_s >= 2.0
     assert sum(seen[0].holds.values()) < 100, "of 200 control ticks: it holds until the first chunk is there"
-
-
-class Brief(rollouts.Job):
-    """Half a second an episode, in which every second scene lets it succeed."""
-
-    def run(self) -> list[bool]:
-        type(TASKS["door_close"]).time_limit_s = 0.5  # this process is a rollout's own
-        World.success = lambda self: self.elapsed_s > 0.3 and self.seed % 2 == 1  # type: ignore[method-assign]
-        return super().run()
 
 
 def test_processes_of_their_own_share_the_scenes(flier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
