@@ -89,14 +89,16 @@ def test_an_elbow_is_kept_off_the_table_though_the_tcp_is_far_from_it() -> None:
     assert ELBOW_LOW.kinematics.tcp_position(sent[-1])[2] > 0.3
     assert reasons(found) & TOO_NEAR == {Reason.TABLE}
     stopped = [refusal.sentence for refusal in found if refusal.reason is Reason.TABLE]
-    assert re.fullmatch(r"the motion would leave (upper|fore)\w*arm_link and the table [0-4] mm .* \(limit 5 mm\)", stopped[-1])
+    assert re.fullmatch(
+        r"the motion would leave (upper|fore)\w*arm_link and the table [0-4]\.\d mm .* \(limit 5 mm\)", stopped[-1]
+    )
     assert ELBOW_LOW.spare(sent).min() >= -ROUNDING_M
 
 
 def test_an_arm_that_folds_onto_itself_is_stopped_with_the_names_of_both_links() -> None:
     sent, found = push(FOLDED.envelope(FOLDED.home), towards(FOLDED.there), 400)
     stopped = [refusal.sentence for refusal in found if refusal.reason is Reason.SELF_COLLISION]
-    assert re.fullmatch(r"the motion would leave (link\d|tcp) and link\d \d mm .* \(limit 10 mm\)", stopped[-1])
+    assert re.fullmatch(r"the motion would leave (link\d|tcp) and link\d \d\.\d mm .* \(limit 10 mm\)", stopped[-1])
     assert FOLDED.spare(sent).min() >= -ROUNDING_M
 
 
@@ -181,7 +183,7 @@ def test_a_hand_that_is_laid_on_the_table_glides_until_it_is_out_of_reach_and_co
     assert any("apart (limit" in hold.sentence for hold in told)
     assert spare(RIG, KINEMATICS, sent).min() >= -ROUNDING_M
     # what overshoots the reference by its millimetres is all that the envelope has to do
-    assert sum(motion.envelope.counts[reason] for reason in TOO_NEAR) < 10
+    assert sum(motion.envelope.counts[reason] for reason in TOO_NEAR) < len(holds) / 20
     assert holds[-1] is None
     assert KINEMATICS.forward(sent[-1]) == pytest.approx(KINEMATICS.forward(HOME), abs=2e-3)
 

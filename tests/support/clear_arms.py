@@ -1,4 +1,4 @@
-"""Arms to be brought too near to themselves: the rigs that ship and their makers', and true distances of their links."""
+"""Arms to be brought too near to themselves: the rigs that ship and their makers', and the distances of their links."""
 
 from __future__ import annotations
 
