@@ -38,9 +38,9 @@ class Clearance:
                 for pair in self._geometry.collisionPairs
             ]
         ).reshape(-1, 2)
-        self._carries = np.array(
-            [[joint in list(model.supports[body]) for joint in range(1, model.njoints)] for body in range(model.njoints)]
-        )
+        moving = range(1, model.njoints)
+        carriers = [set(model.supports[body]) for body in range(model.njoints)]
+        self._carries = np.array([[joint in carrying for joint in moving] for carrying in carriers])
         self._reach = self._reaches()
         self._known_m = np.full(len(self._names), -np.inf)
         self._known_at = np.zeros((len(self._names), model.nq))
@@ -98,7 +98,7 @@ class Clearance:
         first, second = self._names[pair]
         how = "apart" if distance_m >= 0.0 else "inside each other"
         limit_mm = 1e3 * self.least_m[pair]
-        return f"{second} and {first} {1e3 * abs(distance_m):.0f} mm {how} (limit {limit_mm:.0f} mm)"
+        return f"{second} and {first} {1e3 * abs(distance_m):.1f} mm {how} (limit {limit_mm:.0f} mm)"
 
     def is_table(self, pair: int) -> bool:
         """Whether the pair is a link and the table."""

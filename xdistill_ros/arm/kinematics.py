@@ -90,9 +90,7 @@ class Kinematics:
         frame = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
         return np.asarray(pin.computeFrameJacobian(self._model, self._data, positions, self._frame, frame))
 
-    def velocity_towards(
-        self, pose: Array, positions: Array, dt_s: float, avoidance: Avoidance | None = None
-    ) -> Array:
+    def velocity_towards(self, pose: Array, positions: Array, dt_s: float, avoidance: Avoidance | None = None) -> Array:
         """Joint velocities (J,) in rad/s that, kept for `dt_s`, bring the TCP as near to `pose` (4, 4) as they may.
 
         One damped Gauss-Newton step as a quadratic programme within joint position and velocity limits, so that it

@@ -1,4 +1,4 @@
-"""The set of motions that an arm may make next: joint, velocity, acceleration, TCP speed, workspace and clearance limits.
+"""The set of motions that an arm may make next: joints, velocity, acceleration, TCP speed, workspace, clearance.
 
 Owns the last admitted set-point and its velocity, and keeps one invariant: from there, braking each joint at its
 acceleration limit ends inside every position limit, and brings no link too near to another or to the table. A wish is

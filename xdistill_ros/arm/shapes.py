@@ -1,8 +1,9 @@
 """Where the arm's metal is: the URDF's collision shapes, and rods where it has none, each on the body that carries it.
 
-Owns shapes and the names of their links; knows no distance, margin or motion; `pairs` says which are to keep apart. A mesh is replaced by its convex hull,
-which is larger than the mesh and cheap to measure. A link of which some mesh does not load (a path that leads nowhere)
-loses all its shapes, and a rod stands for its body: from its joint to the next, the last to the TCP.
+Owns shapes and the names of their links; knows no distance, margin or motion; `pairs` says which are to keep apart.
+A mesh is replaced by its convex hull, which is larger than the mesh and cheap to measure. A link of which some mesh
+does not load (a path that leads nowhere) loses all its shapes, and a rod stands for its body: from its joint to the
+next, the last to the TCP.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ leads nowhere) is no error: the URDF's collision mesh is tried, and else the lin
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +14,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+
+from xdistill_ros.arm.mesh_files import mesh_file
 
 Array = NDArray[np.float64]
 Colour = tuple[float, float, float, float]
@@ -154,17 +155,8 @@ def _point(vector: Array) -> _Point:
 
 
 def _resolved(name: str, urdf: Path) -> Path | None:
-    """The file that a URDF names: a path beside it, or `package://` in a folder above it or in ROS's packages."""
-    if not name.lower().endswith(_LOADED):
-        return None
-    if not name.startswith("package://"):
-        candidates = [urdf.parent / name.removeprefix("file://")]
-    else:
-        inside = name.removeprefix("package://")
-        prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-        candidates = [folder / inside for folder in urdf.parents]
-        candidates += [Path(prefix) / "share" / inside for prefix in prefixes if prefix]
-    return next((path.resolve() for path in candidates if path.is_file()), None)
+    """The file that a URDF names, if it is of a kind that MuJoCo loads."""
+    return mesh_file(name, urdf) if name.lower().endswith(_LOADED) else None
 
 
 def _add_mesh(spec: mujoco.MjSpec, name: str, path: Path, scale: list[float]) -> None:
