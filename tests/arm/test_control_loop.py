@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -144,6 +145,37 @@ def test_what_a_tick_decides_is_sent_from_the_same_thread() -> None:
     loop.stop()
     assert not loop.alive
     assert set(names) == {"arm-control"}
+
+
+@pytest.mark.parametrize("priority", [0, 1])
+def test_the_thread_is_scheduled_as_it_says(priority: int) -> None:
+    seen: list[int] = []
+
+    def tick(_: float) -> TickResult:
+        seen.append(os.sched_getscheduler(0))
+        return result()
+
+    clock = SteadyClock(3)
+    loop = ControlLoop(RIG, tick, lambda _: None, priority=priority, clock=clock, wait=clock.wait)
+    loop.start()
+    loop.stop()
+    granted = loop.scheduling == f"SCHED_FIFO {priority}"
+    assert seen == [os.SCHED_FIFO if granted else os.SCHED_OTHER] * 3
+    assert granted or loop.scheduling.startswith("as any program")
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER, "the other threads give way as before"
+
+
+def test_rights_that_are_refused_are_said_and_the_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    clock = SteadyClock(3)
+    loop = ControlLoop(RIG, lambda _: result(), lambda _: None, priority=50, clock=clock, wait=clock.wait)
+    loop.start()
+    loop.stop()
+    assert loop.lateness().ticks == 3
+    assert "SCHED_FIFO 50 is not granted (Operation not permitted); xdistill doctor" in loop.scheduling
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

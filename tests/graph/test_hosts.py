@@ -146,7 +146,7 @@ def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
     from xdistill_ros.cli.main import app
 
     path = write_network_rig(tmp_path, PREFERRED)
-    for command in (["up", "policy"], ["trace"]):
+    for command in (["up", "policy"], ["trace"], ["calibrate", "latency", "arm", "--out", str(tmp_path)]):
         asked = CliRunner().invoke(app, [*command, "--rig", str(path), "--host", "attic"])
         assert asked.exit_code == 2
         assert "the hosts of rig sim_table are robot, gpu, laptop" in asked.output

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import importlib.util
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from tests.support.graph import own_domain
+from tests.support.hosts import write_network_rig
 from xdistill_ros import resources
 from xdistill_ros import rig as rigs
 from xdistill_ros.cli.doctor import Finding, State, arm, cameras, doctor, machine, table
@@ -56,23 +60,24 @@ def connected(monkeypatch: pytest.MonkeyPatch, *told: tuple[str, str, str]) -> N
 
 
 def test_a_shipped_rig_on_a_machine_without_hardware_lists_each_missing_thing_and_what_to_do(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    found, examine = list[Finding](), table.examine
+    monkeypatch.setattr(table, "examine", lambda path, host: found.extend(examine(path, host)) or found)
     monkeypatch.setenv("COLUMNS", "200")
     shipped = resources.config("rigs/xarm6_realsense.yaml")
-    document = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-    document["arm"]["urdf"] = str((shipped.parent / document["arm"]["urdf"]).resolve())
-    document["arm"]["driver"]["address"] = "127.0.0.1"  # some networks answer for any address that nobody has
-    path = tmp_path / "rig.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    assert doctor(path) == 1
+    assert doctor(shipped) == 1
     said = capsys.readouterr().out
     last = said.strip().splitlines()[-1]
-    rig = rigs.load(path)
+    rig = rigs.load(shipped)
     for name in rig.cameras:
         assert f"camera {name}" in last
         assert f"xdistill calibrate hand-eye {name}" in said
-    assert "arm" in last
+    assert ", arm" in last
+    missing = [one for one in found if one.state is State.MISSING]
+    assert {f"camera {name}" for name in rig.cameras} < {one.name for one in missing}
+    for one in missing:
+        assert one.remedy, one
 
 
 # ---- cameras
@@ -187,6 +192,23 @@ def test_topics_at_whose_end_nobody_is_are_missing_and_the_others_are_not(domain
     assert "ros2 control list_controllers" in told["arm's commands"].remedy
 
 
+def test_a_host_looks_for_the_others_and_one_that_the_rig_does_not_know_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[dict[str, str]] = []
+    monkeypatch.setattr(arm, "ask", lambda _, variables: asked.append(variables) or ("", "not asked here"))
+    path = write_network_rig(tmp_path, {})
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del document["simulation"]
+    document["cameras"] = {"front": document["cameras"]["front"] | {"driver": {"kind": "external"}}}
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    list(table.examine(path, "laptop"))
+    assert asked[0]["ROS_STATIC_PEERS"] == "10.77.0.1;10.77.0.2"
+    told = next(one for one in table.examine(path, "attic") if one.name == "host")
+    assert told.state is State.MISSING
+    assert "robot, gpu, laptop" in told.words
+
+
 def test_where_ros_cannot_be_asked_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arm, "ask", lambda *_: ("", "No module named 'rclpy'"))
     (told,) = arm.examine(hardware())
@@ -194,19 +216,48 @@ def test_where_ros_cannot_be_asked_that_is_said(monkeypatch: pytest.MonkeyPatch)
     assert "No module named 'rclpy'" in told.words
 
 
-@pytest.fixture
-def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """Something that listens where a control box would."""
+@contextmanager
+def box(monkeypatch: pytest.MonkeyPatch, says: bytes) -> Iterator[None]:
+    """Something that listens where a control box would, and says this to whoever comes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(arm, "XARM_PORT", server.getsockname()[1])
-        yield server
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                server.accept()[0].sendall(says)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+    thread.join()
 
 
-def test_a_control_box_that_answers_is_present_and_one_that_is_off_is_missing(box: socket.socket) -> None:
-    assert arm._box("127.0.0.1").state is State.PRESENT
-    box.close()
-    told = arm._box("127.0.0.1")
+def test_a_control_box_that_reports_is_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    with box(monkeypatch, (245).to_bytes(4, "big") + bytes(241)):
+        assert arm._box("127.0.0.1").state is State.PRESENT
+
+
+@pytest.mark.parametrize("says", [b"", b"220 ready\r\n"], ids=["nothing", "something else"])
+def test_what_makes_no_reports_is_no_control_box(says: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with box(monkeypatch, says):
+        told = arm._box("127.0.0.1")
     assert told.state is State.MISSING
+    assert "makes no reports" in told.words
+
+
+def test_one_that_takes_connections_and_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arm, "ANSWER_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(arm, "XARM_PORT", silent.getsockname()[1])
+        assert "timed out" in arm._box("127.0.0.1").words
+
+
+def test_a_control_box_that_is_off_is_missing_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with box(monkeypatch, b""):
+        arm._box("127.0.0.1")
+    told = arm._box("127.0.0.1")
+    assert (told.name, told.state) == ("arm", State.MISSING)
+    assert "refused" in told.words
     assert "ping 127.0.0.1" in told.remedy
 
 

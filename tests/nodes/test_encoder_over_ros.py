@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import rclpy
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
@@ -25,6 +27,7 @@ class MadeUpCameras:
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
+        self.frame_id = "front"
         self.now_ns = 5_000_000_000
         self.pixels = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
         self.features: list[Image] = []
@@ -39,7 +42,7 @@ class MadeUpCameras:
 
     def image(self, age_ns: int = 0) -> Image:
         """A good image."""
-        return messages.image_message(self.pixels, self.now_ns - age_ns, "front")
+        return messages.image_message(self.pixels, self.now_ns - age_ns, self.frame_id)
 
     def _tick(self) -> None:
         self.now_ns += PERIOD_NS
@@ -91,6 +94,24 @@ def test_a_camera_that_was_never_heard_is_named(encoder: tuple[Stack, MadeUpCame
     probe.wait_reason("encoder_node", "waiting_for_data")
     assert "camera wrist: no image has arrived yet" in probe.status["encoder_node"]["message"]
     assert "camera front: no image" not in probe.status["encoder_node"]["message"]
+
+
+@pytest.mark.parametrize("profile", [qos_profile_sensor_data, QoSProfile(depth=10)], ids=["sensor data", "default"])
+def test_another_packages_driver_stands_in_by_remapping_only(
+    encoder: tuple[Stack, MadeUpCameras], profile: QoSProfile
+) -> None:
+    """As realsense-ros publishes: its own topic, remapped, its frame, its quality of service, and no lease."""
+    made, cameras = encoder
+    ours, topic = cameras.images["front"], "color/image_raw"
+    remapped = ["--ros-args", "-r", f"/camera/camera/{topic}:=/front/{topic}"]
+    driver = rclpy.create_node("camera", namespace="camera", context=made.probe.context, cli_args=remapped)
+    cameras.images["front"] = driver.create_publisher(Image, f"~/{topic}", profile)
+    cameras.frame_id, seen = "camera_color_optical_frame", len(cameras.features)
+    try:
+        made.probe.wait(lambda: len(cameras.features) > seen + 5, "its images are encoded")
+    finally:
+        cameras.images["front"], cameras.frame_id = ours, "front"
+        driver.destroy_node()
 
 
 def bad_image(cameras: MadeUpCameras, reason: str) -> Image:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 
 from tests.support import stores
@@ -145,6 +146,18 @@ def test_a_camera_that_changes_its_size_ends_the_episode_and_is_told(good: Bench
     assert "image_geometry" in ended_by
     assert "32x32, the rig's camera is 16x16" in ended_by
     assert "32x32" in good.start(seconds=0.5), "nor is another one begun"
+
+
+def test_a_driver_that_offers_less_than_the_recorder_asks_for_is_named_until_it_is_gone(good: Bench) -> None:
+    """A realsense-ros with `color_qos: SENSOR_DATA`: best effort, of which losses could not be told."""
+    probe = good.probe
+    with probe.beside("camera_driver") as node:
+        node.create_publisher(Image, "/front/color/image_raw", qos_profile_sensor_data)
+        probe.wait_reason("recorder_node", "incompatible_qos")
+        said = probe.status["recorder_node"]["message"]
+        assert "camera_driver publishes /front/color/image_raw and is not heard here: of reliability" in said
+        assert "RELIABLE" in said
+    probe.wait(lambda: "incompatible" not in probe.status["recorder_node"].get("reason", ""), "it is forgotten")
 
 
 def test_a_second_recorder_on_the_store_says_so_and_records_nothing(good: Bench) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from xdistill_ros.rig import Rig
 
 from .controller import TickResult
+from .realtime import claim
 
 # About half a minute at 100 Hz: recent enough to show the present.
 _REMEMBERED = 3000
@@ -106,17 +107,21 @@ class ControlLoop:
         send: Callable[[TickResult], None],
         *,
         world: WorldTime | None = None,
+        priority: int = 0,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
         """`tick` gets the steady clock's seconds and decides, `send` publishes; neither may wait.
 
-        `world`: whose time ticks wait for, where it is simulated.
+        `world`: whose time ticks wait for, where it is simulated. `priority`: see `realtime.claim`.
         `clock` reads the steady clock; `wait` sleeps for seconds of it and says whether to stop. Tests give their own.
         """
         factor = rig.simulation.real_time_factor if rig.simulation else 1.0
         self._period_s = 1.0 / (rig.arm.interface.rate_hz * factor)
         self._tick, self._send, self._world = tick, send, world
+        self._priority = priority
+        self.scheduling = "not started"
+        """How the kernel schedules the thread, in words."""
         self._stopping = threading.Event()
         self._clock = clock
         self._wait = wait or self._stopping.wait
@@ -143,6 +148,7 @@ class ControlLoop:
         return self._deadlines.lateness()
 
     def _run(self) -> None:
+        self.scheduling = claim(self._priority)
         while not self._rest():
             started_s = self._clock()
             self._send(self._tick(started_s))

@@ -33,6 +33,7 @@ Out = Annotated[
 ]
 Domain = Annotated[int | None, typer.Option(min=0, max=101, help="ROS domain id instead of the rig's.")]
 Namespace = Annotated[str, typer.Option(help="Before every name of the graph but /clock.")]
+Host = Annotated[str, typer.Option(help="This computer among the rig's network.hosts; none: everything runs here.")]
 CameraName = Annotated[str, typer.Argument(help="The camera's name in the rig.", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before the arm moves.")]
 
@@ -50,6 +51,7 @@ class _Set:
     folder: Path
     domain: int | None
     namespace: str
+    host: str
 
     def camera(self, name: str) -> Camera:
         from xdistill_ros.calibrate import CalibrateError
@@ -70,9 +72,10 @@ class _Set:
 @contextmanager
 def _worded() -> Iterator[None]:
     from xdistill_ros.calibrate import CalibrateError
+    from xdistill_ros.hosts import HostError
     from xdistill_ros.rig.calibration import CalibrationError
 
-    with sentences("ros", CalibrateError, CalibrationError):
+    with sentences("ros", CalibrateError, CalibrationError, HostError):
         yield
 
 
@@ -80,17 +83,18 @@ def _worded() -> Iterator[None]:
 def _graph(made: _Set, cameras: Sequence[str] = ()) -> Iterator[Listener]:
     from xdistill_ros.graph import environment
 
-    os.environ.update(environment(made.rig, made.domain))  # before rclpy reads it
+    os.environ.update(environment(made.rig, made.domain, made.host))  # before rclpy reads it
     from xdistill_ros.nodes.calibration import GraphError, listening
 
     with sentences("ros", GraphError), listening(made.rig, cameras, made.namespace) as listener:
         yield listener
 
 
-def _set(rig: Path | None, out: Path | None, domain: int | None, namespace: str, *builds_on: Kind) -> _Set:
-    """Raises RigError, CalibrationError, CalibrateError."""
+def _set(rig: Path | None, out: Path | None, domain: int | None, namespace: str, host: str, *builds_on: Kind) -> _Set:
+    """Raises RigError, HostError, CalibrationError, CalibrateError."""
     from xdistill_ros import resources
     from xdistill_ros.calibrate import CalibrateError
+    from xdistill_ros.hosts import network_of
     from xdistill_ros.rig import calibration, load
 
     path = rig or resources.config("rigs/sim_table.yaml")
@@ -99,9 +103,11 @@ def _set(rig: Path | None, out: Path | None, domain: int | None, namespace: str,
         raise CalibrateError(
             f"{path} names no folder for results; add a line such as `calibration: ../calibration`, or give --out"
         )
+    if host:
+        network_of(loaded, host)
     folder = out or path.parent / (loaded.calibration or "")
     measured = [one for one in calibration.read(folder) if one.kind in builds_on]
-    return _Set(path, calibration.apply(loaded, measured), folder, domain, namespace)
+    return _Set(path, calibration.apply(loaded, measured), folder, domain, namespace, host)
 
 
 @app.command()
@@ -129,13 +135,14 @@ def board(
 @app.command()
 def intrinsics(
     camera: CameraName, rig: RigPath = None, out: Out = None, domain: Domain = None, namespace: Namespace = "",
+    host: Host = "",
 ) -> None:  # fmt: skip
     """Measure a camera's lens: show it the board, everywhere in its picture and tilted. The camera must be running."""
     with _worded():
         from xdistill_ros.calibrate import results
         from xdistill_ros.calibrate.intrinsics import solve
 
-        made = _set(rig, out, domain, namespace)
+        made = _set(rig, out, domain, namespace, host)
         lens = made.camera(camera)
         size = lens.width_px, lens.height_px
         guide = _views(made, camera, None)
@@ -152,6 +159,7 @@ def intrinsics(
 @app.command("hand-eye")
 def hand_eye(
     camera: CameraName, rig: RigPath = None, out: Out = None, domain: Domain = None, namespace: Namespace = "",
+    host: Host = "",
 ) -> None:  # fmt: skip
     """Measure where a camera stands: move the arm by hand or teleoperation; views are taken where it rests.
 
@@ -160,7 +168,7 @@ def hand_eye(
     with _worded():
         from xdistill_ros.calibrate import results
 
-        made = _set(rig, out, domain, namespace, "intrinsics")
+        made = _set(rig, out, domain, namespace, host, "intrinsics")
         guide, found, late = _place(made, camera, _HAND_EYE_VIEWS)
         _print_methods(found)
         typer.echo(
@@ -176,13 +184,14 @@ def hand_eye(
 def latency(
     subject: Annotated[str, typer.Argument(help="A camera's name, or arm.", show_default=False)],
     rig: RigPath = None, out: Out = None, yes: Yes = False, domain: Domain = None, namespace: Namespace = "",
+    host: Host = "",
 ) -> None:  # fmt: skip
     """Measure how late a camera's pictures are, by a code on this screen; or the arm's lag, by a sine."""
     with _worded():
         from xdistill_ros.calibrate import results
         from xdistill_ros.rig.measurement import ARM
 
-        made = _set(rig, out, domain, namespace)
+        made = _set(rig, out, domain, namespace, host)
         if subject == ARM:
             lag = _swing(made, yes)
             made.save(results.of_arm("latency", made.rig, lag))
@@ -204,12 +213,13 @@ def latency(
 def check(
     subjects: Annotated[list[str] | None, typer.Argument(help="Cameras, or arm. Default: all cameras.")] = None,
     rig: RigPath = None, out: Out = None, yes: Yes = False, domain: Domain = None, namespace: Namespace = "",
+    host: Host = "",
 ) -> None:  # fmt: skip
     """Look whether cameras still stand where they were measured, and the arm lags as it did. Ends 1 where not."""
     with _worded():
         from xdistill_ros.rig.measurement import ARM
 
-        made = _set(rig, out, domain, namespace, "intrinsics", "hand_eye", "latency")
+        made = _set(rig, out, domain, namespace, host, "intrinsics", "hand_eye", "latency")
         good = [
             _check_arm(made, yes) if one == ARM else _check_camera(made, one)
             for one in subjects or list(made.rig.cameras)

@@ -195,11 +195,12 @@ def arm(
 @app.command()
 def doctor(
     rig: Annotated[Path | None, typer.Option("--rig", envvar="XDISTILL_RIG", help="Also check this rig file.")] = None,
+    host: Host = "",
 ) -> None:
     """Say what is present, what is missing, and how to get it."""
     from xdistill_ros.cli.doctor import doctor as examine
 
-    raise typer.Exit(examine(rig))
+    raise typer.Exit(examine(rig, host))
 
 
 def main() -> None:

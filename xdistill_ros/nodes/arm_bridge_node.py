@@ -42,6 +42,15 @@ class ArmBridgeNode(GraphNode):
         Tunable(
             "speed", 1.0, "slow mode: share of the rig's speeds, chunks played as slowly", 0.1, 1.0, read_only=True
         ),
+        Tunable(
+            "realtime_priority",
+            50,
+            "of the control thread before other programs (SCHED_FIFO), where the computer grants "
+            "it; 0: none. A simulated arm takes none",
+            0,
+            90,
+            read_only=True,
+        ),
     )
 
     def __init__(self) -> None:
@@ -98,7 +107,8 @@ class ArmBridgeNode(GraphNode):
         from xdistill_ros.arm.control_loop import ControlLoop, WorldTime
 
         world = WorldTime(self.now_ns, self.rig) if self.time.simulated and self.rig.simulation else None
-        self._loop = ControlLoop(self.rig, self._tick, self._send, world=world)
+        priority = 0 if self.rig.simulation else self.value("realtime_priority")
+        self._loop = ControlLoop(self.rig, self._tick, self._send, world=world, priority=priority)
         self._loop.start()
 
     def deactivate(self) -> None:
@@ -110,11 +120,12 @@ class ArmBridgeNode(GraphNode):
         self._loop.stop()
 
     def report(self) -> dict[str, str]:
-        """Mode, how the deadlines were kept, how often the envelope intervened."""
+        """Mode, how the control thread is scheduled and kept its deadlines, how often the envelope intervened."""
         late = self._loop.lateness()
         values = {
             "mode": self._controller.mode.value,
             "ticks": str(late.ticks),
+            "scheduling": self._loop.scheduling,
             "deadlines_missed": str(late.missed),
             "lateness_ms": f"{late.p50_s * 1e3:.2f} {late.p99_s * 1e3:.2f} {late.worst_s * 1e3:.2f}",
         }

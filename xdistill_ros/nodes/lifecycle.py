@@ -41,6 +41,7 @@ from xdistill_ros.rig import Reason, Refusal, Rig
 from . import qos
 from .clock import GraphClock
 from .health import Health
+from .offers import Offers
 from .polled import Polled
 from .tunables import Tunable, declare
 
@@ -85,6 +86,7 @@ class GraphNode(LifecycleNode):
         self.namesake: Refusal | None = None
         """Another living node has this one's name: until it has gone, this one does no work."""
         self.stopping: Future = Future()
+        self._offers = Offers(self)
         self._release: list[Callable[[], Any]] = []
         self._diagnostics = self.create_publisher(DiagnosticArray, here("/diagnostics"), qos.reports())
         self._who = f"process {os.getpid()} on {self.value('host') or socket.gethostname()}, begun {_time_of_day()}"
@@ -125,10 +127,13 @@ class GraphNode(LifecycleNode):
     ) -> None:
         """Calls `callback(message)` or `callback(message, info)` while active.
 
-        `lost` names the publishing node: its silence (the lease of `qos`) becomes a PEER_LOST refusal.
+        `lost` names the publishing node: its silence (the lease of `qos`) becomes a PEER_LOST refusal. A publisher that
+        offers less than `qos` asks for would never be heard: it becomes an INCOMPATIBLE_QOS refusal.
         """
         events = SubscriptionEventCallbacks(
-            liveliness=partial(self._liveliness, topic, lost) if lost else None, use_default_callbacks=False
+            liveliness=partial(self._liveliness, topic, lost) if lost else None,
+            incompatible_qos=partial(self._offers.unfit, self.resolve_topic_name(here(topic)), qos),
+            use_default_callbacks=False,
         )
         made = self.create_subscription(kind, here(topic), self._gated(callback), qos, event_callbacks=events)
         self._release.append(partial(self.destroy_subscription, made))
@@ -289,6 +294,11 @@ class GraphNode(LifecycleNode):
     def _beat(self) -> None:
         """Every half second of the steady clock: what the node says about itself, and whether ROS time passes."""
         self._say_name()
+        for topic, refusal in self._offers.look():
+            if refusal is not None:
+                self.refuse(refusal, f"{topic}'s offers")
+            else:
+                self.accept(f"{topic}'s offers")
         if self.active:
             if self.time.went_back != self._went_back:
                 self._went_back = self.time.went_back

@@ -130,6 +130,7 @@ class Reason(StrEnum):
     CLOCK_STOPPED = "clock_stopped"
     CLOCK_BACKWARDS = "clock_backwards"
     PEER_LOST = "peer_lost"
+    INCOMPATIBLE_QOS = "incompatible_qos"
     DUPLICATE_NODE = "duplicate_node"
     CLOCK_OFFSET = "clock_offset"
 

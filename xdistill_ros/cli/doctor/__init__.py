@@ -13,8 +13,11 @@ from .finding import Finding, State
 __all__ = ["Finding", "State", "doctor"]
 
 
-def doctor(rig: Path | None = None) -> int:
-    """Print what is present and missing, for everything or also for a rig file; 0 when nothing needed is missing."""
+def doctor(rig: Path | None = None, host: str = "") -> int:
+    """Print what is present and missing, for everything or also for a rig file; 0 when nothing needed is missing.
+
+    `host` is this computer among those of the rig.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -29,7 +32,10 @@ def doctor(rig: Path | None = None) -> int:
     table.add_column(overflow="fold")
     findings = []
     everywhere = (software, cameras, machine)
-    for finding in [*(one for room in everywhere for one in room.examine()), *(tables.examine(rig) if rig else ())]:
+    for finding in [
+        *(one for room in everywhere for one in room.examine()),
+        *(tables.examine(rig, host) if rig else ()),
+    ]:
         findings.append(finding)
         table.add_row(marks[finding.state], finding.name, Text(finding.words))  # Text: square brackets are no markup
         if finding.remedy:

@@ -14,7 +14,10 @@ from xdistill_ros.rig.drivers import External
 
 from .finding import Finding, State, ask, modules
 
-XARM_PORT = 502  # the control box's own protocol, as xarm-python-sdk speaks it
+# Where a control box reports several times a second to whoever listens; a report begins with its size in 4 bytes
+# (xarm-python-sdk 1.18, core/config/x_config.py and core/comm/base.py).
+XARM_PORT = 30002
+REPORT_BYTES = range(80, 4096)
 ANSWER_S = 2.0
 # Fast DDS's participants announce themselves every 3 s, to whom missed it before.
 ASK_TOPICS = """
@@ -45,25 +48,31 @@ class _Line:
         return "publishes" if self.side == "publishers" else "takes"
 
 
-def examine(rig: Rig) -> Iterator[Finding]:
-    """The control box where this package drives the arm, else what its driver should offer."""
+def examine(rig: Rig, host: str = "") -> Iterator[Finding]:
+    """The control box where this package drives the arm, else what its driver should offer; as seen from `host`.
+
+    Raises HostError.
+    """
     driver = rig.arm.driver
     if driver is not None:
         yield modules("arm's SDK", ("xarm",), "pip install 'xdistill_ros[xarm]'", otherwise=State.MISSING)
         yield _box(driver.address)
-    yield from _topics(rig, list(_lines(rig)))
+    yield from _topics(rig, host, list(_lines(rig)))
 
 
 def _box(address: str) -> Finding:
+    """Listens, and says nothing: some networks answer for an address that nobody has, but make no reports."""
     try:
-        socket.create_connection((address, XARM_PORT), ANSWER_S).close()
+        with socket.create_connection((address, XARM_PORT), ANSWER_S) as there:
+            size = int.from_bytes(there.recv(4, socket.MSG_WAITALL), "big")
+        said = "" if size in REPORT_BYTES else "what answers there makes no reports as a control box does"
     except OSError as error:
-        words = f"no control box answers at {address}, port {XARM_PORT}: {error.strerror or error}"
-        remedy = (
-            "switch it on, wait a minute, plug its network cable in; this computer needs an address of that network"
-        )
-        return Finding("arm", State.MISSING, words, f"{remedy}; try: ping {address}")
-    return Finding("arm", State.PRESENT, f"a control box answers at {address}")
+        said = error.strerror or str(error)
+    if not said:
+        return Finding("arm", State.PRESENT, f"a control box answers at {address}")
+    remedy = "switch it on, wait a minute, plug its network cable in; this computer needs an address of that network"
+    words = f"no control box answers at {address}, port {XARM_PORT}: {said}"
+    return Finding("arm", State.MISSING, words, f"{remedy}; try: ping {address}")
 
 
 def _lines(rig: Rig) -> Iterator[_Line]:
@@ -83,11 +92,11 @@ def _lines(rig: Rig) -> Iterator[_Line]:
             yield _Line(f"camera {name}", f"/{name}/color/image_raw", "publishers", remedy)
 
 
-def _topics(rig: Rig, lines: list[_Line]) -> Iterator[Finding]:
+def _topics(rig: Rig, host: str, lines: list[_Line]) -> Iterator[Finding]:
     if not lines:
         return
     script = ASK_TOPICS.format(wanted=json.dumps([[line.topic, line.side] for line in lines]))
-    said, failed = ask(script, environment(rig))
+    said, failed = ask(script, environment(rig, host=host))
     if failed:
         names = ", ".join(line.topic for line in lines)
         yield Finding("topics", State.MISSING, f"nobody can tell who is at {names}: {failed}", "see ROS 2 above")

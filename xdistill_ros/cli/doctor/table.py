@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xdistill_ros import resources
+from xdistill_ros.hosts import HostError
 from xdistill_ros.rig import Rig, RigError, differences, load
 from xdistill_ros.rig.calibration import standing
 from xdistill_ros.rig.compare import has_moved
@@ -18,8 +19,11 @@ from .finding import Finding, State
 OLD_DAYS = 90
 
 
-def examine(path: Path) -> Iterator[Finding]:
-    """Whether a rig file can be used, and what of it is there. Of a simulated one only the files are looked at."""
+def examine(path: Path, host: str = "") -> Iterator[Finding]:
+    """Whether a rig file can be used, and what of it is there. Of a simulated one only the files are looked at.
+
+    `host` is this computer among the rig's; empty: the whole graph runs here.
+    """
     try:
         rig = load(path)
     except RigError as error:
@@ -31,7 +35,10 @@ def examine(path: Path) -> Iterator[Finding]:
     yield _urdf(rig, path)
     if rig.simulation is None:
         yield from cameras.examine_rig(rig, path)
-        yield from arm.examine(rig)
+        try:
+            yield from arm.examine(rig, host)
+        except HostError as error:
+            yield Finding("host", State.MISSING, str(error), f"name this computer as network.hosts of {path} does")
     if rig.simulation is None or rig.calibration is not None:
         yield from _measured(rig, path)
     if rig.network is not None:
