@@ -268,9 +268,7 @@ def test_a_task_without_demonstrations_says_how_to_record_them(tmp_path: Path) -
     with pytest.raises(LearnError, match="xdistill up record --task move_cube"):
         Worker(table(tmp_path), tmp_path / "out")
     points = table(tmp_path).model_dump(mode="json") | {"encoders": [{"name": "points", "word": "pointnet"}]}
-    with pytest.raises(
-        LearnError, match=r"xdistill up record --rig config/rigs/sim_table_depth\.yaml --task move_cube"
-    ):
+    with pytest.raises(LearnError, match=r"record --rig config/rigs/sim_table_depth\.yaml --task move_cube"):
         Worker(Benchmark.model_validate(points), tmp_path / "out")
 
 
