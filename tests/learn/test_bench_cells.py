@@ -132,7 +132,7 @@ def test_a_cell_is_trained_and_evaluated_by_the_protocol(short: Callable[..., tu
 
 def test_a_row_of_points_stands_beside_one_of_colours(short: Callable[..., tuple[Benchmark, Path]]) -> None:
     """Both in one folder: what is demonstrated in depth lies beside what is demonstrated in colour."""
-    benchmark, out = short(epochs=2, image={"resize_width_px": 20, "resize_height_px": 20})
+    benchmark, out = short(epochs=3, image={"resize_width_px": 20, "resize_height_px": 20})
     document = benchmark.model_dump(mode="json")
     document["encoders"].append({"name": "points", "word": "pointnet"})
     both = Benchmark.model_validate(document)
@@ -141,7 +141,7 @@ def test_a_row_of_points_stands_beside_one_of_colours(short: Callable[..., tuple
     scripted._write(shown, out / "demonstrations" / "reach_depth.npz")
     assert worked(both, out).failed == {}
     assert {result.cell.encoder: result.evaluations[-1].epoch for result in grid.results(both, out)} == {
-        "scratch": 2, "points": 2,
+        "scratch": 3, "points": 3,
     }  # fmt: skip
 
 
@@ -267,6 +267,9 @@ def test_a_task_without_demonstrations_says_how_to_record_them(tmp_path: Path) -
     save_student(tmp_path / "encoder.safetensors")
     with pytest.raises(LearnError, match="xdistill up record --task move_cube"):
         Worker(table(tmp_path), tmp_path / "out")
+    points = table(tmp_path).model_dump(mode="json") | {"encoders": [{"name": "points", "word": "pointnet"}]}
+    with pytest.raises(LearnError, match=r"record --rig config/rigs/sim_table_depth\.yaml --task move_cube"):
+        Worker(Benchmark.model_validate(points), tmp_path / "out")
 
 
 # the student for MetaWorld

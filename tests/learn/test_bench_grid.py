@@ -187,7 +187,7 @@ def test_the_command_says_what_is_missing_without_a_traceback(tmp_path: Path) ->
     assert "Traceback" not in ended.output
 
 
-@pytest.mark.parametrize("name", ["metaworld", "metaworld_cpu", "table"])
+@pytest.mark.parametrize("name", ["metaworld", "metaworld_cpu", "table", "table_pointnet"])
 def test_the_benchmarks_that_ship_are_whole(name: str) -> None:
     from xdistill_ros.learn.training.settings import settings
 
@@ -195,6 +195,14 @@ def test_the_benchmarks_that_ship_are_whole(name: str) -> None:
     made = settings([shipped.training, {"store": "x", "encoder": {"word": "dinov2"}}], name)
     assert made.epochs == shipped.training["epochs"]
     assert shipped.baseline in shipped.names
+
+
+def test_the_row_of_points_has_the_table_s_protocol_and_budget() -> None:
+    colours, points = (load(Benchmark, Path(f"config/bench/{name}.yaml")) for name in ("table", "table_pointnet"))
+    assert points.tasks == colours.tasks
+    assert points.table is not None
+    assert points.table.model_copy(update={"stores": "episodes/{task}.zarr"}) == colours.table
+    assert points.training == {key: value for key, value in colours.training.items() if key != "image"}
 
 
 def test_the_paper_s_grid_has_29_tasks_in_its_numbers() -> None:

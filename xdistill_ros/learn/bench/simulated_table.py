@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks import zoo
 from xdistill_ros.learn.training.rollouts import Job
 from xdistill_ros.learn.training.settings import TrainSettings
 from xdistill_ros.learn.training.trainer import train
@@ -26,8 +27,10 @@ def check(settings: TrainSettings, protocol: TableProtocol, task: str) -> None:
     """Raises LearnError where a task's demonstrations are missing."""
     store = protocol.store(task)
     if not store.is_dir():
+        rig = " --rig config/rigs/sim_table_depth.yaml" if zoo.sees_points(settings.encoder.word) else ""
         raise LearnError(
-            f"{store}: no such store; record it: xdistill up record --task {task} --demonstrations 25 --store {store}"
+            f"{store}: no such store; record it: xdistill up record{rig} --task {task} --demonstrations 25 "
+            f"--store {store}"
         )
     if settings.rollouts is not None:
         raise LearnError("training.rollouts: the table's trials come after the training; leave it out")
