@@ -110,7 +110,7 @@ class MoveBrush(Task):
         if not all(table.touching("brush")):
             return 0
         brush = table.body_pose("brush")
-        lifted = brush[2, 3] > THICK_M / 2 + LIFTED_M
+        lifted = bool(brush[2, 3] > THICK_M / 2 + LIFTED_M)
         return 1 + lifted + (lifted and _is_over_the_rest(brush))
 
     def state(self, table: Table) -> dict[str, Array]:

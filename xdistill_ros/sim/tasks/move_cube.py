@@ -101,7 +101,7 @@ class MoveCube(Task):
         if not all(table.touching("cube")):
             return 0
         cube = table.body_pose("cube")[:3, 3]
-        lifted = cube[2] > SIDE_M / 2 + LIFTED_M
+        lifted = bool(cube[2] > SIDE_M / 2 + LIFTED_M)
         over = lifted and bool(np.all(np.abs(cube[:2] - TARGET) < TOLERANCE_M))
         return 1 + lifted + over
 
