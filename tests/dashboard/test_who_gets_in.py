@@ -12,6 +12,7 @@ import pytest
 from tests.support.dashboard import Page, Serving, serving
 from tests.support.teleop import trusting
 from xdistill_ros.dashboard.server import Server
+from xdistill_ros.rig import Dashboard
 from xdistill_ros.web import addresses
 
 pytestmark = pytest.mark.timeout(120)
@@ -116,3 +117,8 @@ def test_no_path_leads_out_of_the_page(made: Serving, path: str) -> None:
 def test_a_port_that_is_taken_is_an_error_at_the_start(made: Serving, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="in use"):
         Server(made.told, made.memory, tmp_path, made.codes.append).start()
+
+
+def test_one_port_cannot_serve_both() -> None:
+    with pytest.raises(ValueError, match="port and https_port are both 8090"):
+        Dashboard(port=8090, https_port=8090)

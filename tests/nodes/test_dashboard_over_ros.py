@@ -6,16 +6,18 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage, Image
 
 from tests.support.chromium import tab
 from tests.support.dashboard import Page, about
-from tests.support.graph import ROOT, Stack, assert_braked, own_domain, stack_of, write_gentle_bundle
+from tests.support.graph import Stack, assert_braked, own_domain, stack_of, write_gentle_bundle
 from tests.support.trials_by_hand import guided, rig_with_dashboard
 from xdistill_ros import graph as graphs
 from xdistill_ros import rig as rigs
+from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.gaze_node import heat_message
 
 pytestmark = pytest.mark.timeout(290)  # real processes and a browser, on a machine that may be busy
 FACTOR = 0.4
@@ -122,30 +124,36 @@ def test_stop_on_the_page_brings_the_arm_to_rest_and_nothing_hangs_on_the_page(t
             assert made.probe.mode.startswith("policy"), "a page that dies is no business of the arm's"
 
 
-def test_where_the_policy_looks_is_shown_while_somebody_wants_to_see_it(tmp_path: Path) -> None:
-    path = rig_with_dashboard(tmp_path, real_time_factor=FACTOR)
-    rig = rigs.load(path)
-
-    async def visit(made: Stack) -> None:
-        async with Page(f"http://localhost:{rig.dashboard.port}", "") as page:
+def test_pictures_and_the_policys_gaze_come_while_they_are_shown(tmp_path: Path) -> None:
+    async def visit() -> None:
+        node, rig = made.probe.node, made.rig
+        described = rig.cameras["front"]
+        pixels = np.full((described.height_px, described.width_px, 3), 90, np.uint8)
+        heats = node.create_publisher(CompressedImage, "/policy/front/gaze", made.probe.qos.stream())
+        images = node.create_publisher(Image, "/front/color/image_raw", made.probe.qos.stream())
+        async with Page(made.url, "") as page:
             await page.connect()
+            await asyncio.sleep(1.0)
+            assert images.get_subscription_count() == heats.get_subscription_count() == 0, "nobody looks"
             await page.say(type="watch", pictures=True, gaze=True)
-            await waited(made.probe, lambda: made.probe.status.get("gaze_node", {}).get("bundle"), "it has the bundle")
-            gazes = {}
-            for _ in range(600):
-                gazes = {about(seen)["camera"]: seen for seen in page.pictures if about(seen)["kind"] == "gaze"}
-                if set(gazes) == set(rig.cameras):
+            kinds: set[str] = set()
+            for _ in range(300):
+                now_ns = node.get_clock().now().nanoseconds
+                images.publish(messages.image_message(pixels, now_ns, "front_optical"))
+                heats.publish(heat_message(np.ones((48, 64), np.float32), now_ns, "front"))
+                await asyncio.sleep(0.1)
+                kinds = {about(seen)["kind"] for seen in page.pictures if about(seen)["camera"] == "front"}
+                if {"camera", "gaze"} <= kinds:
+                    break
+            assert {"camera", "gaze", "ghost"} <= kinds
+            newest = next(about(seen) for seen in reversed(page.pictures) if about(seen)["kind"] == "camera")
+            assert newest["age_ms"] >= 0.0
+            await page.say(type="watch", pictures=False, gaze=False)
+            for _ in range(300):
+                if images.get_subscription_count() == 0:
                     break
                 await asyncio.sleep(0.1)
-            assert set(gazes) == set(rig.cameras)
-            for camera, seen in gazes.items():
-                heat = cv2.imdecode(np.frombuffer(seen[2 + int.from_bytes(seen[:2], "big") :], np.uint8), 0)
-                described = rig.cameras[camera]
-                assert heat.shape[1] / heat.shape[0] == described.width_px / described.height_px
+            assert images.get_subscription_count() == heats.get_subscription_count() == 0, "nobody looks any more"
 
-    with own_domain() as domain:
-        options = graphs.Options(rig=path, domain=domain, bundle=ROOT / "models" / "move_cube", dashboard=True)
-        with stack_of(tmp_path, ("sim", "policy"), options, started=False) as made:
-            start_one_by_one(made, "sim_node", "encoder_node", "sampler_node", "dashboard_node", "gaze_node")
-            assert "bundle" not in made.probe.status["gaze_node"], "nobody looks: nothing is loaded"
-            asyncio.run(visit(made))
+    with guided(tmp_path) as (made, _):
+        asyncio.run(visit())

@@ -20,7 +20,7 @@ from xdistill_ros.trials.projection import project
 
 Array = NDArray[np.float64]
 
-_KEPT = 40  # samples of the arm's past: two seconds, more than any camera's latency
+_KEPT = 20  # samples of the arm's past: two seconds, more than any camera's latency
 _FRESH_NS = 1_500_000_000  # a plan that is older is drawn no more
 _DIGITS = 4  # a tenth of a millimetre, a tenth of a milliradian
 

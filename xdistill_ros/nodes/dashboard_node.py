@@ -36,7 +36,7 @@ from .lifecycle import GraphNode, SetupError, here, run
 from .observed import Observed
 from .polled import Polled
 
-_SAMPLE_S, _SUM_UP_S = 0.05, 0.5
+_SHOW_S, _SUM_UP_S = 0.1, 0.5
 _STOP_S = 1.0  # for the bridge's answer to STOP; its effect does not wait for it
 _STATUSES = {"recorder": ("/recorder/status", "recorder_node"), "trial": ("/trial/status", "trial_node")}
 
@@ -71,7 +71,7 @@ class DashboardNode(GraphNode):
         for part, (topic, peer) in _STATUSES.items():
             self.subscribe(DiagnosticStatus, topic, partial(self._on_status, part), latched, lost=peer)
         self.subscribe(CompressedImage, "/trial/ghost", self._pictures.on_ghost, self.qos.latched_of_living())
-        self.every(_SAMPLE_S, self._sample, steady=True)
+        self.every(_SHOW_S, self._show, steady=True)
         self.every(_SUM_UP_S, self._sum_up, steady=True)
 
     def forget(self) -> None:
@@ -200,9 +200,9 @@ class DashboardNode(GraphNode):
         if not isinstance(chunk, Refusal):  # the bridge says what is wrong with it
             self._server.later(self._console.stream, self._scene.planned(chunk))
 
-    def _sample(self) -> None:
-        """The newest of what is measured and commanded, for the plots."""
-        self._pictures.follow_wishes()
+    def _show(self) -> None:
+        """The newest pictures, and for the plots what is measured and commanded."""
+        self._pictures.look()
         if self._console.pages == 0:
             return
         measured, commanded = self._newest(*self._states), self._newest(*self._commands)

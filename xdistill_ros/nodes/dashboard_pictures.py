@@ -1,7 +1,8 @@
 """The pictures of the operator's page: cameras' images with the plan, where the policy looks, the wished start.
 
-Subscribes while somebody looks and not otherwise. An image that is not wanted is dropped before it is unpacked, one
-that is wanted is packed once, for all pages, in a thread of its own: OpenCV lets the others run meanwhile.
+Subscribes while somebody looks and not otherwise. Images are polled: to be called for each of them would cost the
+executor more than to pack the few that are shown. Each is packed once, for all pages, in a thread of its own: OpenCV
+lets the others run meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from xdistill_ros.dashboard.picture import jpeg, pack
@@ -21,12 +21,10 @@ from xdistill_ros.rig import Refusal
 
 from . import messages
 from .lifecycle import GraphNode, StopReason, here
+from .polled import Polled
 
 if TYPE_CHECKING:
     from xdistill_ros.dashboard.server import Server
-
-PERIOD_S = 0.1
-_EARLY_S = 0.02  # a camera's frames do not come evenly: one that is nearly due is taken
 
 
 class Pictures:
@@ -37,22 +35,24 @@ class Pictures:
         self.wanted = (False, False)
         """Whether pictures, and whether the policy's gaze are shown on any page. Set by the server's thread."""
         self._subscribed: dict[str, list[Any]] = {"pictures": [], "gaze": []}
-        self._taken_s: dict[str, float] = {}
+        self._images: dict[str, Polled] = {}
         self._packing: set[str] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
         fixed = [n for n, camera in node.rig.cameras.items() if camera.parent_frame == node.rig.arm.base_frame]
         self._ghost_camera = (fixed or list(node.rig.cameras))[0]
 
-    def follow_wishes(self) -> None:
-        """Subscribes to what is wanted now, and to nothing else."""
+    def look(self) -> None:
+        """The newest pictures of what is wanted now. To be called as often as they are to be shown."""
         pictures, gaze = self.wanted
         self._switch("pictures", pictures)
         self._switch("gaze", gaze)
+        for camera, polled in self._images.items():
+            self._take(camera, polled)
 
     def close(self) -> None:
         """Subscribes to nothing any more, and ends the thread."""
         self.wanted = (False, False)
-        self.follow_wishes()
+        self.look()
         self._thread.shutdown(cancel_futures=True)
 
     def on_ghost(self, message: CompressedImage) -> None:
@@ -64,6 +64,8 @@ class Pictures:
     def _switch(self, what: str, on: bool) -> None:
         if on == bool(self._subscribed[what]):
             return
+        if what == "pictures":
+            self._images.clear()
         for subscription in self._subscribed[what]:
             self._node.destroy_subscription(subscription)
         self._subscribed[what] = [self._subscribe(what, camera) for camera in self._node.rig.cameras] if on else []
@@ -73,22 +75,22 @@ class Pictures:
         if what == "gaze":
             seen = partial(self._on_gaze, camera)
             return self._node.create_subscription(CompressedImage, here(f"/policy/{camera}/gaze"), seen, newest)
-        take = partial(self._on_image, camera)
-        return self._node.create_subscription(Image, here(f"/{camera}/color/image_raw"), take, newest, raw=True)
+        made = self._node.create_subscription(Image, here(f"/{camera}/color/image_raw"), lambda _: None, newest)
+        self._images[camera] = Polled(made)
+        return made
 
     def _on_gaze(self, camera: str, message: CompressedImage) -> None:
         data = pack({"kind": "gaze", "camera": camera, "says": message.format}, bytes(message.data))
         self._server.later(self._server.console.picture, data, f"gaze {camera}")
 
-    def _on_image(self, camera: str, data: bytes) -> None:
-        now_s = time.monotonic()
-        if now_s - self._taken_s.get(camera, 0.0) < PERIOD_S - _EARLY_S or camera in self._packing:
+    def _take(self, camera: str, polled: Polled) -> None:
+        """The camera's newest image, if it is a new one and the one before it is packed."""
+        if camera in self._packing:
             return
-        self._taken_s[camera] = now_s
-        message = deserialize_message(data, Image)
-        path = self._scene.path(camera, messages.to_ns(message.header.stamp))
-        self._packing.add(camera)
-        self._thread.submit(self._pack, camera, message, path).add_done_callback(self._packed)
+        for message, _ in polled.take():
+            path = self._scene.path(camera, messages.to_ns(message.header.stamp))
+            self._packing.add(camera)
+            self._thread.submit(self._pack, camera, message, path).add_done_callback(self._packed)
 
     def _packed(self, done: Future[None]) -> None:
         """A picture that cannot be packed for no worded reason ends the process, as any failing thread does."""

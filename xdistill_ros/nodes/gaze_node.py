@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xdistill_ros.policy.observation import Observation
 
 _LOOK_S = 0.2
-_CALL_S = 3.0
+_CALL_S = 15.0  # it gives way to all others, and on a busy machine its own turn comes late
 _KEPT_IMAGES = 8  # until the features of one of them have come, and been aligned
 _HEAT_SHARE = 4  # a heat map has a few cells: a quarter of the picture's size shows all of it
 
@@ -104,13 +104,16 @@ class GazeNode(GraphNode):
             return
         hear = partial(self._add, qos_profile=self.qos.newest())
         for name in self.rig.cameras:
-            hear(Image, f"/{name}/color/image_raw", self._images[name].append)
+            hear(Image, f"/{name}/color/image_raw", partial(self._on_image, name))
             hear(Image, f"/policy/{name}/features", partial(self._on_feature, name))
         self._reader = messages.StateReader(self.rig)
         self._add(JointState, "/joint_states", self._on_state, self.qos.recent())
 
     def _add(self, kind: type, topic: str, callback: Any, qos_profile: Any) -> None:
         self._heard.append(self.create_subscription(kind, here(topic), callback, qos_profile))
+
+    def _on_image(self, camera: str, message: Image) -> None:
+        self._images[camera].append(message)
 
     def _on_feature(self, camera: str, message: Image) -> None:
         self._wanted_hash = message.header.frame_id.partition("@")[2]

@@ -12,7 +12,7 @@ const at = (id) => document.getElementById(id);
 const link = new Link(), view = new View(), cameras = new Cameras(at('tiles')), plots = new Plots(at('plots'));
 const trial = new Trial(send), gamepad = new Gamepad();
 const CALLS = { engage: 'engage', disengage: 'disengage', home: 'home', release: 'release', reset: 'reset', discard: 'discard', mark: 'mark' };
-let seat = 'free';
+let seat = 'free', rig = '';
 
 // ---- asking
 
@@ -62,7 +62,11 @@ gamepad.addEventListener('there', ({ detail }) => { at('gamepad').textContent = 
 // ---- being told
 
 const PARTS = {
-  rig(rig) { view.rig(rig); cameras.rig(rig); plots.rig(rig); },
+  rig(told) {
+    if (JSON.stringify(told) === rig) return; // after a broken connection it is the same one, and what is drawn stays
+    rig = JSON.stringify(told);
+    for (const part of [view, cameras, plots]) part.rig(told);
+  },
   trial(told) { trial.show(told); cameras.ghosts = ['reset', 'ready'].includes(told?.state); },
 };
 const TOLD = {

@@ -11,7 +11,9 @@ export class Plots {
     this.group = 'tcp';
     this.forget();
     for (const tab of document.querySelectorAll('[data-group]')) tab.onclick = () => this.choose(tab.dataset.group);
-    setInterval(() => { if (!document.hidden) requestAnimationFrame(() => this.draw()); }, FRAME_MS);
+    addEventListener('resize', () => { this.stale = true; });
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { this.stale = true; });
+    setInterval(() => { if (this.stale && !document.hidden) requestAnimationFrame(() => this.draw()); }, FRAME_MS);
   }
 
   rig({ channels }) {
@@ -19,15 +21,15 @@ export class Plots {
     this.forget();
   }
 
-  forget() { Object.assign(this, { measured: [], commanded: [], chunks: [], now: 0, heard: 0 }); }
+  forget() { Object.assign(this, { measured: [], commanded: [], chunks: [], now: 0, stale: true }); }
 
   choose(group) {
-    this.group = group;
+    [this.group, this.stale] = [group, true];
     for (const tab of document.querySelectorAll('[data-group]')) tab.ariaSelected = String(tab.dataset.group === group);
   }
 
   sample({ now_s, measured, commanded }) {
-    [this.now, this.heard] = [now_s, performance.now()];
+    [this.now, this.stale] = [now_s, true];
     for (const [kept, row] of [[this.measured, measured], [this.commanded, commanded]]) {
       if (row && row[0] > (kept.at(-1)?.[0] ?? -Infinity)) kept.push(row);
       while (kept.length && kept[0][0] < now_s - PAST_S) kept.shift();
@@ -35,11 +37,13 @@ export class Plots {
   }
 
   chunk(chunk) {
+    this.stale = true;
     this.chunks.push(chunk);
     while (this.chunks.length > CHUNKS * 4) this.chunks.shift();
   }
 
   draw() {
+    this.stale = false;
     const shown = this.channels.map((channel, k) => ({ ...channel, k })).filter(({ group }) => group === this.group);
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (!width || !shown.length) return;
@@ -53,8 +57,7 @@ export class Plots {
   }
 
   strip(paper, { k, name, unit }, colours, box) {
-    // between two samples time goes on, but not for long: a world that stands still stands still here
-    const now = this.now + Math.min(performance.now() - this.heard, 100) / 1000;
+    const now = this.now;
     const chunks = this.chunks.filter((chunk) => chunk.times_s.at(-1) > now - PAST_S);
     const plans = chunks.filter((chunk) => chunk.values[k]).slice(-CHUNKS);
     const [low, high] = range([...this.measured, ...this.commanded].map((row) => row[k + 1]), plans.flatMap((plan) => plan.values[k]), LEAST[unit]);
