@@ -41,6 +41,10 @@ _ATTEMPTS = 3  # that the graph may spoil, one after the other, before a person 
 _ENDED = {SUCCESS: "success", OPERATOR: "ended by the operator"}
 
 
+class ReplannedError(Exception):
+    """A result was taken back: another trial is the next one."""
+
+
 class TrialNode(GraphNode):
     """See the module's docstring."""
 
@@ -199,13 +203,12 @@ class TrialNode(GraphNode):
                     raise
                 self.get_logger().warning(f"{self._shown(left[0])} is run again: {error}")
                 continue
+            except ReplannedError:
+                continue
             if result is not None:
                 spoilt = 0
-                done = len(self._plan) - len(self._remaining())
-                console.print(
-                    progress_line(result, done, len(self._plan), status.shown_policy(self._protocol, left[0])),
-                    soft_wrap=True,
-                )
+                shown, done = status.shown_policy(self._protocol, left[0]), len(self._plan) - len(self._remaining())
+                console.print(progress_line(result, done, len(self._plan), shown), soft_wrap=True)
 
     def _remaining(self) -> list[Trial]:
         with self._log_lock:
@@ -229,10 +232,10 @@ class TrialNode(GraphNode):
         console.print(f"report: {report.write(self._log.path)}", soft_wrap=True)
 
     def _carry_out(self, trial: Trial) -> TrialResult | None:
-        """Sets up and runs a trial; None when it does not count, or is not the next one any more."""
+        """Sets up and runs a trial; None when a person does not let it count. Raises ReplannedError."""
         self._set_up(trial)
-        if self._protocol.started_by == "operator" and not self._confirmed("the table is set: start"):
-            return None
+        if self._protocol.started_by == "operator":
+            self._await_start("the table is set: start")
         with self._log_lock:
             self._go_on(attempt=self._log.begin(trial))
         picture = self._film.picture(self._image)
@@ -262,7 +265,7 @@ class TrialNode(GraphNode):
         self._contestants.use(trial, self._operator, self._observed)
         self._wait_for_release()
         if not self._operator.simulated and not self._operator.at_home:
-            self._confirmed("stand clear: start sends the arm home and opens the hand")
+            self._await_start("stand clear: start sends the arm home and opens the hand")
             self._enter(State.RESET, "the arm goes home")
         self._operator.go_home()
         limit_s = self._protocol.tasks[trial.task].time_limit_s
@@ -278,16 +281,15 @@ class TrialNode(GraphNode):
         self._operator.wait(lambda: self._operator.mode, "the bridge says its mode")
         pressed = Reason.STOP_PRESSED.value in self._operator.mode or not self._operator.simulated
         while self._operator.mode.startswith("stopped") and pressed:
-            self._confirmed(f"the arm is {self._operator.mode}: reset it when all is clear, then start")
+            self._await_start(f"the arm is {self._operator.mode}: reset it when all is clear, then start")
 
-    def _confirmed(self, said: str) -> bool:
-        """Waits for a person's start; False when an undo has made another trial the next one."""
+    def _await_start(self, said: str) -> None:
+        """Waits for a person's start. Raises ReplannedError."""
         self._enter(State.READY, said)
         while not self._desk.started:
             if self._changed.is_set():
-                return False
+                raise ReplannedError
             self._operator.sleep()
-        return True
 
     @property
     def _now_on(self) -> UnderWay:
@@ -310,9 +312,9 @@ class TrialNode(GraphNode):
             episode = self._keeper.end() if self._keeper is not None else None
         success, stage, note = self._judged(trial, ended)
         return TrialResult(
-            task=trial.task, condition=trial.condition, seed=trial.seed, policy=trial.policy, attempt=self._now_on.attempt,
-            success=success, stage=stage, duration_s=ended.lasted_s, ended_by=ended.ended_by,
-            scored_by=self._protocol.scored_by, finished_at=now(), refusals=ended.refusals,
+            task=trial.task, condition=trial.condition, seed=trial.seed, policy=trial.policy,
+            attempt=self._now_on.attempt, success=success, stage=stage, duration_s=ended.lasted_s,
+            ended_by=ended.ended_by, scored_by=self._protocol.scored_by, finished_at=now(), refusals=ended.refusals,
             interventions=ended.interventions, latencies=ended.latencies, note=note, episode=episode,
             video=str(video.relative_to(self._output)) if video else None,
             provenance=self._contestants.provenance[trial.policy, trial.task],
