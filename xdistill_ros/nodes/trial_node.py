@@ -192,8 +192,10 @@ class TrialNode(GraphNode):
         from xdistill_ros.trials.table import progress_line
 
         spoilt = 0
-        while left := self._remaining():
-            self._changed.clear()
+        while True:
+            self._changed.clear()  # before looking at what remains, so that no undo is missed
+            if not (left := self._remaining()):
+                return
             try:
                 result = self._carry_out(left[0])
             except (CallError, InterruptedAttemptError) as error:
