@@ -42,7 +42,7 @@ $(VENV)/.demo: pyproject.toml setup.py $(VENV)/bin/python | system
 
 $(VENV)/.test: pyproject.toml setup.py constraints/test.txt $(VENV)/bin/python | system
 	@echo "Setting up .venv for tests and training (once, some minutes) ..."
-	$(PIP) install -c constraints/test.txt $$(tools/torch-index.sh $(PYTHON)) -e '.[ros,sim,episodes,teleop,realsense,learn,bench,dev]'
+	$(PIP) install -c constraints/test.txt $$(tools/torch-index.sh $(PYTHON)) -e '.[ros,sim,episodes,teleop,remote,realsense,learn,bench,dev]'
 	@# torchvision's wheels pin a torch of their own, and timm asks for torchvision: only their networks are used
 	$(PIP) install --no-deps -c constraints/test.txt torchvision timm
 	@touch $@ $(VENV)/.demo

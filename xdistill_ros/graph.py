@@ -72,6 +72,8 @@ class Options:
     rig: Path
     bundle: Path | None = None
     """Bundle folder; None takes the one that ships for the (first) task."""
+    remote: Path | None = None
+    """Description of a policy that runs elsewhere, which then takes the bundle's place; trials may have both."""
     task: str = ""
     """The simulated task; the demo takes several, separated by commas. Empty: move_cube; the demo: all with bundles."""
     condition: str = ""
@@ -82,7 +84,7 @@ class Options:
     trials: int = 1
     """Trials for each task and condition of the demo that names no count."""
     protocol: Path | None = None
-    """What is tried, by a file; then task, condition, seed, trials and bundle say nothing."""
+    """What is tried, by a file; then task, condition, seed, trials, bundle and remote say nothing."""
     output: Path | None = None
     """Where the results of trials, videos and report go. None: outputs/, in it the protocol's name, else demo."""
     store: Path = Path("episodes/store.zarr")
@@ -134,6 +136,10 @@ def build(name: GraphName, rig: Rig, options: Options) -> Graph:
 
 
 def _check(name: GraphName, rig: Rig, options: Options) -> None:
+    if name != "trial" and options.bundle is not None and options.remote is not None:
+        raise ValueError(
+            f"bundle {options.bundle} and remote {options.remote}: one policy moves the arm; give one of them"
+        )
     namespace = options.namespace.strip("/")
     if namespace and not re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*", namespace):
         raise ValueError(f"namespace {options.namespace!r}: use lower-case letters, digits, _ and /, a letter first")
@@ -181,7 +187,7 @@ def _share(
 
 def _fitted(process: Process, shares: hosts.Shares) -> Process:
     """A process as it must be when its images come from another computer."""
-    if shares.compressed and process.executable == "encoder_node":
+    if shares.compressed and process.executable in ("encoder_node", "remote_sampler_node"):
         return replace(process, parameters={**process.parameters, "compressed": True})
     return process
 
@@ -214,9 +220,12 @@ def _filled(name: GraphName, options: Options) -> Options:
 def _as_planned(protocol: Protocol, options: Options, folder: Path) -> Options:
     """The options by which the graph comes up ready for a protocol's first trial."""
     first = protocol.trials()[0]
+    remotes = [(folder / one.remote).resolve() for one in protocol.policies.values() if one.remote is not None]
+    # of the first trial's policy; where that is a remote one, of any that has bundles
+    bundled = sorted(protocol.by_bundle, key=lambda name: name != first.policy)
     return replace(
-        options, task=first.task, condition=first.condition,
-        bundle=protocol.bundle(first.policy, first.task, folder, resources.models()),
+        options, task=first.task, condition=first.condition, remote=remotes[0] if remotes else None,
+        bundle=protocol.bundle(bundled[0], first.task, folder, resources.models()) if bundled else None,
         output=options.output or Path("outputs") / protocol.name,
     )  # fmt: skip
 
@@ -254,12 +263,22 @@ def _arm_driver(rig: Rig, common: Mapping[str, Value], _options: Options) -> tup
 
 
 def _policy(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    if options.remote is not None:
+        return (*_remote(options.remote, common, options), *_bridge(common, options))
+    return (*_by_bundle(common, options), *_bridge(common, options))
+
+
+def _remote(description: Path, common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
+    """In the sampler's place and by its name; beside one, for trials of both, by its own, and waiting for its turn."""
+    told: dict[str, Value] = {**common, "remote": str(description.resolve()), "task": _first(options.task)}
+    if options.bundle is None:
+        return (Process("remote_sampler_node", told, called="sampler_node"),)
+    return (*_by_bundle(common, options), Process("remote_sampler_node", {**told, "autostart": False}))
+
+
+def _by_bundle(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
     with_bundle: dict[str, Value] = {**common, "bundle": _bundle(options)}
-    return (
-        Process("encoder_node", with_bundle),
-        Process("sampler_node", with_bundle),
-        *_bridge(common, options),
-    )
+    return (Process("encoder_node", with_bundle), Process("sampler_node", with_bundle))
 
 
 def _bridge(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
@@ -278,7 +297,7 @@ def _sim(common: Mapping[str, Value], options: Options) -> tuple[Process, ...]:
 
 def _record_parts(rig: Rig, options: Options) -> tuple[Part, ...]:
     """A rig brings its table or its cameras, a bundle its policy, whose work a person may take over and correct."""
-    moving = (_policy,) if options.bundle else (_bridge,)
+    moving = (_policy,) if options.bundle or options.remote else (_bridge,)
     return (*_table_parts(rig), *moving, _recorder, _demonstrator if options.demonstrations else _teleop)
 
 
@@ -324,5 +343,6 @@ def _trial(common: Mapping[str, Value], options: Options, episodes: bool) -> tup
             "first_seed": _seed(options),
             "bundles": str(options.bundle.resolve().parent if options.bundle else resources.models()),
         }
+        plan |= {"remote": str(options.remote.resolve())} if options.remote else {}
     kept: dict[str, Value] = {"output": str(options.output.resolve()), "episodes": episodes}
     return (Process("trial_node", {**common, **plan, **kept}, restart=False, ends_graph=True),)

@@ -13,7 +13,9 @@ from xdistill_ros.rig import Network, Rig
 PORT = 11811
 """Of the discovery server: Fast DDS's own choice, and what config/discovery_server.xml has."""
 _CAMERAS = ("sim_node", "camera_node")
-_NEED_RAW_IMAGES = ("recorder_node", "teleop_node", "trial_node")
+_EYES = ("encoder_node", "sampler_node")
+"""What takes the policy's images, the first of these that a graph has: before a remote policy is no encoder."""
+_NEED_RAW_IMAGES = ("recorder_node", "teleop_node", "trial_node", "remote_sampler_node")
 
 
 class HostError(ValueError):
@@ -63,7 +65,8 @@ class Shares:
         taking_part = {self.cameras, *map(self.place, nodes)}
         self.taking_part = [host for host in network.hosts if host in taking_part]
         """The hosts that stamp, or compare stamps."""
-        self.compressed = "encoder_node" in nodes and self.place("encoder_node") != self.cameras
+        eyes = [node for node in _EYES if node in nodes]
+        self.compressed = bool(eyes) and self.place(eyes[0]) != self.cameras
         """Whether images cross the network, as JPEGs."""
         for node in nodes:
             if node in _NEED_RAW_IMAGES and self.place(node) != self.cameras:

@@ -36,6 +36,35 @@ def test_the_demo_is_the_simulator_the_policy_and_the_trials() -> None:
     assert names == [*parts, "trial_node"]
 
 
+@pytest.mark.parametrize("name", ["policy", "demo", "record", "trial"])
+def test_a_remote_policy_takes_the_samplers_place_and_needs_no_encoder(name: graphs.GraphName) -> None:
+    by_bundle = graphs.build(name, RIG, OPTIONS)
+    remote = dataclasses.replace(OPTIONS, bundle=None, remote=Path("remote.yaml"), task="door_close")
+    made = graphs.build(name, RIG, remote)
+    assert [p.name for p in made.processes] == [p.name for p in by_bundle.processes if p.name != "encoder_node"]
+    sampler = next(process for process in made.processes if process.name == "sampler_node")
+    assert sampler.executable == "remote_sampler_node"
+    assert sampler.parameters["remote"] == str(Path("remote.yaml").resolve())
+    assert sampler.parameters["task"] == "door_close", "by which the prompt is chosen"
+
+
+def test_a_bundle_and_a_remote_policy_together_are_for_trials_where_the_remote_one_waits_for_its_turn() -> None:
+    both = dataclasses.replace(OPTIONS, remote=Path("remote.yaml"))
+    with pytest.raises(ValueError, match="give one of them"):
+        graphs.build("policy", RIG, both)
+    made = {process.name: process for process in graphs.build("trial", RIG, both).processes}
+    assert {"encoder_node", "sampler_node", "remote_sampler_node"} <= set(made)
+    assert made["remote_sampler_node"].parameters["autostart"] is False
+    assert "autostart" not in made["sampler_node"].parameters
+
+
+def test_the_remote_policys_node_is_a_module_with_a_main_and_an_installed_script() -> None:
+    assert callable(importlib.import_module("xdistill_ros.nodes.remote_sampler_node").main)
+    assert (
+        'remote_sampler_node = "xdistill_ros.nodes.remote_sampler_node:main"' in (ROOT / "pyproject.toml").read_text()
+    )
+
+
 @pytest.mark.parametrize("name", graphs.GRAPHS)
 def test_every_node_obeys_simulated_time_but_the_one_that_makes_it(name: graphs.GraphName) -> None:
     for process in graphs.build(name, RIG, OPTIONS).processes:

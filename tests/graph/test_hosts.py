@@ -87,6 +87,17 @@ def test_an_encoder_away_from_the_cameras_takes_jpegs(tmp_path: Path) -> None:
     assert "compressed" not in parameters(share(tmp_path, "gpu", beside))["encoder_node"]
 
 
+def test_a_remote_policys_sampler_away_from_the_cameras_takes_jpegs_too(tmp_path: Path) -> None:
+    path = write_network_rig(tmp_path, PREFERRED, {})
+    shares = {
+        host: graphs.build("policy", rigs.load(path), graphs.Options(rig=path, remote=Path("r.yaml"), host=host))
+        for host in ("robot", "gpu")
+    }
+    assert names(shares["robot"]) == ["arm_bridge_node", "compressor_node", "clock_robot"]
+    assert names(shares["gpu"]) == ["sampler_node", "clock_gpu"]
+    assert parameters(shares["gpu"])["sampler_node"]["compressed"] is True
+
+
 @pytest.mark.parametrize(
     ("host", "runs", "name", "words"),
     [

@@ -66,3 +66,14 @@ def test_notes_that_cannot_be_read_are_begun_anew(tmp_path: Path, bundle: Path, 
     notes.write_text(text)
     assert say(notes, bundle)
     assert not say(notes, bundle)
+
+
+def test_a_remote_policy_is_advised_about_as_a_bundle_is(tmp_path: Path) -> None:
+    description, loaded = tmp_path / "pi.yaml", rig.load(REAL)
+    description.write_text("name: pi\n")
+    options = graphs.Options(rig=REAL, remote=description)
+    made = graphs.build("policy", loaded, options)
+    assert "pi.yaml has never run on xarm6_realsense" in advice(made, loaded, options, tmp_path / "notes")
+    assert not advice(made, loaded, options, tmp_path / "notes")
+    description.write_text("name: pi\nurl: another\n")
+    assert advice(made, loaded, options, tmp_path / "notes"), "another policy in the same file"

@@ -1,4 +1,4 @@
-"""The advice that goes with the first run of a bundle on a real arm, and the note that it was given.
+"""The advice that goes with the first run of a policy on a real arm, and the note that it was given.
 
 Owns the notes (a JSON file in the user's state folder), which only ever silence advice: losing them does no harm.
 """
@@ -14,26 +14,29 @@ from xdistill_ros.graph import Graph, Options
 from xdistill_ros.rig import Rig
 
 SLOW = 0.3
+_POLICIES = ("bundle", "remote")  # the parameters that name one
 
 
 def advice(graph: Graph, rig: Rig, options: Options, notes: Path | None = None) -> str:
-    """What to say before `graph` starts; empty for a bundle that has run on this rig, or that runs carefully now."""
-    bundles = {str(process.parameters["bundle"]) for process in graph.processes if "bundle" in process.parameters}
-    if rig.simulation is not None or options.shadow or options.speed < 1.0 or len(bundles) != 1:
+    """What to say before `graph` starts; empty for a policy that has run on this rig, or that runs carefully now."""
+    policies = {
+        str(process.parameters[kind]) for process in graph.processes for kind in _POLICIES if kind in process.parameters
+    }
+    if rig.simulation is not None or options.shadow or options.speed < 1.0 or len(policies) != 1:
         return ""
-    bundle = Path(bundles.pop())
-    if not _note(f"{_identity(bundle)} on {rig.name}", notes or _folder() / "first_runs.json"):
+    policy = Path(policies.pop())
+    if not _note(f"{_identity(policy)} on {rig.name}", notes or _folder() / "first_runs.json"):
         return ""
     return (
-        f"{bundle.name} has never run on {rig.name}. Try it first with --shadow (everything is shown, nothing moves), "
+        f"{policy.name} has never run on {rig.name}. Try it first with --shadow (everything is shown, nothing moves), "
         f"then with --speed {SLOW} (limits and the policy itself are slower). This is said once."
     )
 
 
-def _identity(bundle: Path) -> str:
-    """Of the manifest, which has the checksums of everything else."""
-    manifest = bundle / "bundle.yaml"
-    return hashlib.sha256(manifest.read_bytes()).hexdigest()[:16] if manifest.is_file() else str(bundle)
+def _identity(policy: Path) -> str:
+    """Of a bundle's manifest, which has the checksums of everything else, or of a remote policy's description."""
+    file = policy / "bundle.yaml" if policy.is_dir() else policy
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else str(policy)
 
 
 def _note(run: str, path: Path) -> bool:

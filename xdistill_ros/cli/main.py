@@ -54,6 +54,9 @@ def up(
     graph: Annotated[GraphName, typer.Argument(help="Which graph to start.")],
     rig: RigPath = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder; by default the one that ships.")] = None,
+    remote: Annotated[
+        Path | None, typer.Option(help="Description of a policy behind openpi's protocol, instead of a bundle.")
+    ] = None,
     task: Annotated[str, typer.Option(help="Simulated task; the demo takes several: a,b. Default: all.")] = "",
     condition: Annotated[
         str, typer.Option(help="`id` or a variant; the demo takes several: id:50,colour:15. Default: all.")
@@ -89,9 +92,9 @@ def up(
 
     path, loaded = _rig(rig)
     options = graphs.Options(
-        rig=path, bundle=bundle, task=task, condition=condition, seed=seed, trials=trials, protocol=protocol,
-        output=output, store=store, operator=operator, demonstrations=demonstrations, shadow=shadow, speed=speed,
-        domain=domain, host=host, namespace=namespace, use_sim_time=use_sim_time,
+        rig=path, bundle=bundle, remote=remote, task=task, condition=condition, seed=seed, trials=trials,
+        protocol=protocol, output=output, store=store, operator=operator, demonstrations=demonstrations, shadow=shadow,
+        speed=speed, domain=domain, host=host, namespace=namespace, use_sim_time=use_sim_time,
     )  # fmt: skip
     try:
         made = graphs.build(graph, loaded, options)
@@ -134,6 +137,7 @@ def health(
         typer.Argument(help="The graph whose nodes must all be active; left out: those that are heard."),
     ] = None,
     rig: RigPath = None,
+    remote: Annotated[Path | None, typer.Option(help="The graph was started with this remote policy.")] = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="How long to listen for what is silent.")] = 10.0,
     domain: Domain = None,
     host: Host = "",
@@ -146,7 +150,7 @@ def health(
 
     path, loaded = _rig(rig)
     try:
-        options = graphs.Options(rig=path, host=host)
+        options = graphs.Options(rig=path, remote=remote, host=host)
         processes = graphs.build(graph, loaded, options).processes if graph else ()
         os.environ.update(graphs.environment(loaded, domain, host))  # before rclpy reads it
     except (FileNotFoundError, ValueError) as error:

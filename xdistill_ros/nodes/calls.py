@@ -79,6 +79,12 @@ class Caller:
             if not answer.success and transition in _ANEW[2:]:  # it may have been down already
                 raise CallError(f"{node} could not be configured; its last message on /diagnostics says why")
 
+    def take_down(self, node: str) -> None:
+        """Takes a node down to unconfigured, whatever it was: it publishes nothing any more."""
+        for transition in _ANEW[:2]:
+            request = ChangeState.Request(transition=Transition(id=transition))
+            self._call(ChangeState, f"/{node}/change_state", request)
+
     def _call(self, kind: type, service: str, request: Any) -> Any:
         if service not in self._clients:
             self._clients[service] = self._node.create_client(kind, here(service))

@@ -9,26 +9,22 @@ the limit; it never repeats or fills in a frame. Preprocessing and network are `
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from xdistill_ros.perception import GraphError, Preprocess
 from xdistill_ros.policy.loading import load_bundle
 from xdistill_ros.policy.manifest import BundleError
-from xdistill_ros.rig import Camera, Reason, Refusal
+from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline import StampedBuffer
 
 from . import messages
+from .images import COMPRESSED, PixelsOf, see
 from .lifecycle import GraphNode, run
 from .tunables import Tunable
-
-PixelsOf = Callable[[Any, str, Camera], NDArray[np.uint8] | Refusal]
 
 
 class EncoderNode(GraphNode):
@@ -38,9 +34,8 @@ class EncoderNode(GraphNode):
         Tunable("bundle", "", "bundle folder; takes effect when configured"),
         Tunable("threads", 1, "threads of one inference; takes effect when configured", 1, 64),
         Tunable("provider", "", "ONNX Runtime provider that must not fall back to another; empty: any"),
-        Tunable("compressed", False, "the cameras are another computer's: take the JPEGs of its compressor_node",
-                read_only=True),
-    )  # fmt: skip
+        COMPRESSED,
+    )
     refusals = (BundleError, GraphError)
 
     def __init__(self) -> None:
@@ -61,20 +56,11 @@ class EncoderNode(GraphNode):
         for name in self.rig.cameras:
             self._arrivals[name] = StampedBuffer[None](f"camera {name}", 2, future_ns)
             self._features[name] = self.publisher(Image, f"/policy/{name}/features", self.qos.stream())
-            self._see(name)
+            see(self, name, self._on_image)
         self.every(0.1, self._watch, steady=True)
         provider = self._encoders[next(iter(self.rig.cameras))].provider
         self.get_logger().info(f"bundle {bundle.manifest.name} {bundle.hash} on {provider}")
         self._facts = {"bundle": bundle.hash, "provider": provider}
-
-    def _see(self, camera: str) -> None:
-        """Subscribes to a camera's images, in the one form or the other."""
-        if self.value("compressed"):
-            see = partial(self._on_image, camera, messages.pixels_of_jpeg)
-            self.subscribe(CompressedImage, f"/{camera}/color/jpeg", see, self.qos.newest())
-        else:
-            see = partial(self._on_image, camera, messages.pixels_of)
-            self.subscribe(Image, f"/{camera}/color/image_raw", see, self.qos.newest())
 
     def forget(self) -> None:
         """Stamps begin anew."""

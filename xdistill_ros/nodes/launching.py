@@ -69,6 +69,9 @@ _POLICIES: tuple[graphs.GraphName, ...] = ("policy", "demo", "record", "trial")
 _ARGUMENTS = {
     "rig": _Argument("", "rig file; empty: $XDISTILL_RIG, else the simulated table", _rig_file),
     "bundle": _Argument("", "bundle folder; empty: the one that ships; record: none", _or_none(Path), _POLICIES),
+    "remote": _Argument(
+        "", "description of a policy behind openpi's protocol, instead of a bundle", _or_none(Path), _POLICIES
+    ),
     "task": _Argument(
         "", "task, for the recorder and the simulated table; trials take a,b; empty: move_cube, demo all"
     ),

@@ -26,14 +26,15 @@ class StageName:
     """Part of what the graph adds to the models: frame published -> command, without compute and waiting."""
 
 
+_SAMPLERS = ("sampler_node", "remote_sampler_node")
 STAGES = (
     StageName("capture", ("sim_node", "camera_"), "capture", "exposure -> frame published (world time)"),
     StageName("transport", "encoder_node", "transport", "frame published -> encoder's callback", True),
     StageName("preprocess", "encoder_node", "preprocess", "checks, resize, normalise", True),
     StageName("encode", "encoder_node", "encode", "network"),
-    StageName("transport features", "sampler_node", "transport", "features published -> sampler's callback", True),
-    StageName("observe", "sampler_node", "observe", "alignment, proprioception", True),
-    StageName("sample", "sampler_node", "sample", "networks, all denoising steps"),
+    StageName("transport features", _SAMPLERS, "transport", "features published -> sampler's callback", True),
+    StageName("observe", _SAMPLERS, "observe", "alignment, proprioception", True),
+    StageName("sample", _SAMPLERS, "sample", "networks, all denoising steps"),
     StageName("transport chunk", "arm_bridge_node", "transport", "chunk published -> bridge's callback", True),
     StageName("merge", "arm_bridge_node", "merge", "checks, merging", True),
     StageName("command", "arm_bridge_node", "command", "merged -> first command after it (waits for the tick)"),
@@ -72,7 +73,9 @@ class Observed:
         return {name: times for name, times in found.items() if times is not None}
 
     def _times(self, stage: StageName) -> tuple[float, float, int] | None:
-        nodes = (stages for node, stages in self._stages.items() if node.startswith(stage.node))
+        # where there are two policies, the one that was taken down says its old times on
+        active = [node for node, values in self._values.items() if values.get("state") == "active"]
+        nodes = (self._stages[node] for node in active if node.startswith(stage.node))
         return max((stages[stage.key] for stages in nodes if stage.key in stages), default=None)
 
     def graph_overhead_ms(self) -> float | None:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -25,9 +24,10 @@ from xdistill_ros.policy.manifest import BundleError
 from xdistill_ros.policy.observation import Observation
 from xdistill_ros.policy.sampler import Sampler, too_slow
 from xdistill_ros.policy.window import ObservationWindow
-from xdistill_ros.rig import Reason, Refusal, changes
+from xdistill_ros.rig import Refusal, changes
 
 from . import messages
+from .clock_verdict import ClockVerdict
 from .lifecycle import GraphNode, SetupError, run
 from .tunables import Tunable
 
@@ -73,7 +73,7 @@ class SamplerNode(GraphNode):
             self._facts[f"calibration.{change.field}"] = str(change)
         self._window = ObservationWindow(bundle.manifest, self.rig, Kinematics(self.rig).forward)
         self._committed: Chunk | None = None
-        self._clocks: Refusal | None = None
+        self._clocks = ClockVerdict(self)
         self._newest = dict.fromkeys(self.rig.cameras, 0)
         self._due_ns = 0
         policy = self.rig.policy
@@ -97,10 +97,6 @@ class SamplerNode(GraphNode):
             JointTrajectory, "/arm/commanded", self._on_commanded, self.qos.newest_of_living(), lost="arm_bridge_node"
         )
         self.every(_WATCH_S, self._watch, steady=True)
-        if host := self.value("host"):
-            self._clocks = Refusal(Reason.CLOCK_OFFSET, f"the clock_node of {host} has not said yet how far others are")
-            verdict = self.qos.latched_of_living()
-            self.subscribe(DiagnosticStatus, f"/hosts/{host}/clock", self._on_clocks, verdict, lost="clock_node")
 
     def forget(self) -> None:
         """Stamps begin anew."""
@@ -148,13 +144,8 @@ class SamplerNode(GraphNode):
             self._committed = checked
             self.accept("/arm/commanded")
 
-    def _on_clocks(self, message: DiagnosticStatus) -> None:
-        """What this computer's clock_node thinks of all clocks."""
-        agree = message.level == DiagnosticStatus.OK
-        self._clocks = None if agree else Refusal(Reason.CLOCK_OFFSET, message.message)
-
     def _observe(self) -> Observation | Refusal:
-        return self._clocks or self._window.at(self.now_ns())
+        return self._clocks.refusal or self._window.at(self.now_ns())
 
     def _propose(self) -> None:
         began_s = time.monotonic()

@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from xdistill_ros.policy.remote.description import RemoteError
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.trials import Outcome, ProtocolError, ResultsError, ResultsLog, Trial, TrialResult, protocol, status
 from xdistill_ros.trials.desk import Desk, Score, State
@@ -35,6 +36,7 @@ from .keeper import Keeper
 from .lifecycle import GraphNode, SetupError, run
 from .observed import Observed
 from .operator import InterruptedAttemptError, Operator
+from .policy_switch import PolicySwitch
 from .tunables import Tunable
 
 _ATTEMPTS = 3  # that the graph may spoil, one after the other, before a person has to look
@@ -49,7 +51,7 @@ class TrialNode(GraphNode):
     """See the module's docstring."""
 
     tunables: ClassVar[tuple[Tunable, ...]] = (
-        Tunable("protocol", "", "protocol file; empty: the next five parameters are one", read_only=True),
+        Tunable("protocol", "", "protocol file; empty: the next seven parameters are one", read_only=True),
         Tunable("tasks", "move_cube", "tasks, separated by commas", read_only=True),
         Tunable("conditions", "id", "conditions, separated by commas, with a count if wished: id:50,colour:15",
                 read_only=True),
@@ -57,6 +59,7 @@ class TrialNode(GraphNode):
         Tunable("first_seed", 100_000, "seed of each condition's first trial", 0, 2**31 - 1, read_only=True),
         Tunable("time_limit_s", 0.0, "world seconds of a trial; 0: the task's own limit", 0.0, 600.0, read_only=True),
         Tunable("bundles", "", "folder that holds a bundle for each task, by the task's name", read_only=True),
+        Tunable("remote", "", "description of a remote policy that is tried instead", read_only=True),
         Tunable("output", "", "folder for results, films, report; a run that is there is taken up", read_only=True),
         Tunable("episodes", False, "every trial becomes an episode; recorder_node must run", read_only=True),
         Tunable("settle_s", 0.4, "world seconds from reset to engagement, for the window to see only the new scene",
@@ -77,8 +80,9 @@ class TrialNode(GraphNode):
 
         self._protocol, folder = self._read_protocol()
         try:
-            self._contestants = Contestants(self._protocol, folder, Path(self.value("bundles")), self.rig)
-        except BundleError as error:
+            shipped = Path(self.value("bundles"))
+            self._contestants = Contestants(self._protocol, folder, shipped, self.rig)
+        except (BundleError, RemoteError) as error:
             raise SetupError(str(error)) from error
         self._output = Path(self.value("output"))
         self._plan = self._protocol.trials()
@@ -97,7 +101,8 @@ class TrialNode(GraphNode):
         if not self.value("protocol"):
             flags = {name: self.value(name) for name in ("tasks", "conditions", "trials", "first_seed")}
             bundles, limit_s = Path(self.value("bundles")), self.value("time_limit_s") or None
-            made = protocol.from_flags(**flags, bundles=bundles, time_limit_s=limit_s)
+            remote = Path(self.value("remote")) if self.value("remote") else None
+            made = protocol.from_flags(**flags, bundles=bundles, time_limit_s=limit_s, remote=remote)
         else:
             made = protocol.load(path)
         protocol.check_rig(made, self.rig, str(path) if self.value("protocol") else "the flags")
@@ -110,6 +115,7 @@ class TrialNode(GraphNode):
 
     def _connect(self) -> None:
         self._operator = Operator(self)
+        self._switch = PolicySwitch(self._operator, self._observed, self._contestants.both)
         self._attempts = Attempts(self, self._operator, self._observed, self._desk)
         self._keeper = Keeper(self, self._operator) if self.value("episodes") else None
         self._status = self.publisher(DiagnosticStatus, "/trial/status", self.qos.latched())
@@ -264,7 +270,7 @@ class TrialNode(GraphNode):
         self._under_way = UnderWay(trial)
         self._enter(State.RESET, f"{self._shown(trial)}: the arm goes home and the table is set")
         self._publish_ghost(trial)
-        self._contestants.use(trial, self._operator, self._observed)
+        self._contestants.use(trial, self._switch)
         self._wait_for_release()
         if not self._operator.simulated and not self._operator.at_home:
             self._await_start("stand clear: start sends the arm home and opens the hand")

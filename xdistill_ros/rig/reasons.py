@@ -53,6 +53,16 @@ class Reason(StrEnum):
     CAMERA_SLOW = "camera_slow"
     # sampler
     SAMPLER_TOO_SLOW = "sampler_too_slow"
+    # remote policy
+    REMOTE_UNREACHABLE = "remote_unreachable"
+    REMOTE_METADATA = "remote_metadata"
+    REMOTE_WARMING_UP = "remote_warming_up"
+    REMOTE_SLOW = "remote_slow"
+    REMOTE_LOST = "remote_lost"
+    REMOTE_ERROR = "remote_error"
+    REMOTE_ANSWER = "remote_answer"
+    REMOTE_TOO_LARGE = "remote_too_large"
+    REMOTE_PROMPT = "remote_prompt"
     # chunk
     CHUNK_NOT_FINITE = "chunk_not_finite"
     CHUNK_CHANNELS = "chunk_channels"

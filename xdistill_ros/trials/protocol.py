@@ -119,6 +119,11 @@ class Protocol(Strict):
         return self
 
     @property
+    def by_bundle(self) -> list[str]:
+        """The policies that are bundles, not remote."""
+        return [name for name, one in self.policies.items() if one.remote is None]
+
+    @property
     def sha256(self) -> str:
         """Of what it says, whatever its comments and layout."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
@@ -181,11 +186,17 @@ def parse(document: dict[str, Any], source: str) -> Protocol:
 
 
 def from_flags(
-    tasks: str, conditions: str, trials: int, first_seed: int, bundles: Path | None, time_limit_s: float | None = None
+    tasks: str,
+    conditions: str,
+    trials: int,
+    first_seed: int,
+    bundles: Path | None,
+    time_limit_s: float | None = None,
+    remote: Path | None = None,
 ) -> Protocol:
     """The protocol that flags describe: `a,b`, `id:50,colour`, and how often where no count is named.
 
-    Raises ProtocolError.
+    The policy is the bundles in a folder, or a remote one. Raises ProtocolError.
     """
     names = [task.strip() for task in tasks.split(",")]
     if len(set(names)) != len(names):
@@ -194,7 +205,7 @@ def from_flags(
     document = {
         "name": "flags",
         "tasks": dict.fromkeys(names, plan),
-        "policies": {SHIPPED: {"bundles": bundles}},
+        "policies": {"remote": {"remote": remote}} if remote is not None else {SHIPPED: {"bundles": bundles}},
         "first_seed": first_seed,
     }
     return parse(document, "the flags")

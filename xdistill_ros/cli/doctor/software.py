@@ -58,6 +58,7 @@ def examine() -> Iterator[Finding]:
     yield _opengl()
     yield modules("films of trials", ("av",), "pip install 'xdistill_ros[sim]'")
     yield modules("teleoperation", ("aiohttp", "cryptography"), "pip install 'xdistill_ros[teleop]'")
+    yield modules("remote policies", ("websockets", "msgpack", "PIL"), "pip install 'xdistill_ros[remote]'")
     yield modules(
         "tools for episodes", ("av", "imagecodecs", "matplotlib", "pyarrow", "rosbags"),
         "pip install 'xdistill_ros[episodes]'",
