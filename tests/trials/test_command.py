@@ -98,6 +98,24 @@ def test_what_cannot_be_done_is_said_in_a_sentence(tmp_path: Path, words: tuple[
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--condition", "underwater"), "tasks.move_cube.conditions.underwater: no such condition; move_cube has id"),
+        (("--condition", "id:many"), "whole number"),
+        (("--task", "move_house"), "no such task"),
+        (("--protocol", "COMPARE"), "bundle.yaml: cannot be read"),
+    ],
+)
+def test_a_graph_of_trials_that_cannot_be_run_is_refused_before_anything_starts(
+    words: tuple[str, ...], said: str
+) -> None:
+    compare = str(config("protocols/compare_two.yaml"))
+    ended = CliRunner().invoke(app, ["up", "trial", *(compare if word == "COMPARE" else word for word in words)])
+    assert ended.exit_code == 2, ended.output
+    assert said in ended.output
+
+
 def test_operating_needs_a_terminal() -> None:
     status, said = xdistill("operate", "--domain", 59)
     assert status == 1

@@ -97,21 +97,14 @@ class TrialNode(GraphNode):
 
     def _read_protocol(self) -> tuple[protocol.Protocol, Path]:
         """The protocol and the folder that its paths are relative to, checked against what can be tried here."""
-        path = Path(self.value("protocol"))
-        if not self.value("protocol"):
-            flags = {name: self.value(name) for name in ("tasks", "conditions", "trials", "first_seed")}
-            bundles, limit_s = Path(self.value("bundles")), self.value("time_limit_s") or None
-            remote = Path(self.value("remote")) if self.value("remote") else None
-            made = protocol.from_flags(**flags, bundles=bundles, time_limit_s=limit_s, remote=remote)
-        else:
-            made = protocol.load(path)
-        protocol.check_rig(made, self.rig, str(path) if self.value("protocol") else "the flags")
+        made, folder, source = protocol.of_parameters({name: self.value(name) for name in protocol.PARAMETERS})
+        protocol.check_rig(made, self.rig, source)
         if self.rig.simulation is not None:
             from xdistill_ros.sim import catalogue  # MuJoCo takes a while to import, and a robot's PC has none
 
-            protocol.check_conditions(made, catalogue.conditions(), made.name)
+            protocol.check_conditions(made, catalogue.conditions(), source)
             made = made.with_stages(catalogue.stages())
-        return made, path.parent
+        return made, folder
 
     def _connect(self) -> None:
         self._operator = Operator(self)

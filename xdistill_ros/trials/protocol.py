@@ -26,6 +26,8 @@ ID = "id"
 """The condition that is in distribution; all others are not."""
 StageName = Annotated[str, Field(pattern=r"^[^,\s][^,]*$", description="without a comma")]
 Conditions = Mapping[str, tuple[str, ...]]
+PARAMETERS = ("protocol", "tasks", "conditions", "trials", "first_seed", "time_limit_s", "bundles", "remote")
+"""Of trial_node, which say what is tried: a file, or flags."""
 
 
 class ProtocolError(ValueError):
@@ -209,6 +211,19 @@ def from_flags(
         "first_seed": first_seed,
     }
     return parse(document, "the flags")
+
+
+def of_parameters(given: Mapping[str, Any]) -> tuple[Protocol, Path, str]:
+    """The protocol that trial_node's parameters mean, the folder that its paths are relative to, and what to call it.
+
+    `given` has all of `PARAMETERS`. Raises ProtocolError.
+    """
+    if given["protocol"]:
+        path = Path(given["protocol"])
+        return load(path), path.parent, str(path)
+    flags = {name: given[name] for name in ("tasks", "conditions", "trials", "first_seed")}
+    places = {name: Path(given[name]) if given[name] else None for name in ("bundles", "remote")}
+    return from_flags(**flags, **places, time_limit_s=given["time_limit_s"] or None), Path(), "the flags"
 
 
 def condition_counts(text: str, default: int) -> dict[str, int]:
