@@ -3,7 +3,7 @@
 # Each goes on where it was cut off, and is over at once where it was finished.
 set -eu
 out=${1:-outputs/learn}
-tasks="move_cube drawer_open door_close"
+tasks="move_cube move_brush writing_agi drawer_open door_close"
 xdistill=.venv/bin/xdistill
 
 train() { # FOLDER WEIGHTS: a head for each task on a frozen encoder

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from tests.support.graph import Stack, stack
 from xdistill_ros.episodes import Control, Store
+from xdistill_ros.sim import TASKS
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
 FACTOR = 0.5
@@ -108,6 +109,10 @@ def test_the_scripted_expert_is_recorded_unattended(idle: Table) -> None:
         asked = store.rows(episode, "target")[shown][:, :3]
         done = store.rows(episode, "action")[shown][:, :3]
         assert np.nanmax(np.abs(asked - done)) < 0.06, "the commands follow what was asked for"
+        stages = store.rows(episode, "stage")
+        assert stages[0] == 0
+        assert set(np.diff(stages)) == {0, 1}, "each stage is marked as it is reached"
+        assert stages[-1] == len(TASKS["drawer_open"].stages)
         images = store.rows(episode, "wrist")
         assert len({image.tobytes() for image in images[::5]}) > 3
 

@@ -40,7 +40,10 @@ def tcp_path(rig: Rig, task: str, seed: int, pilot_seed: int) -> Array:
         ("drawer_open", "position"),
         ("drawer_open", "perturbation"),
         ("door_close", "position"),
+        ("door_close", "angle"),
         ("door_close", "distractor"),
+        ("move_brush", "position"),
+        ("move_brush", "perturbation"),
     ],
 )
 def test_the_expert_does_it_through_the_arms_controller(table_rig: Rig, task: str, condition: str) -> None:

@@ -10,10 +10,10 @@ import pytest
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.poses import invert
 from xdistill_ros.sim import CONDITIONS, TASKS, VARIANTS, World, textures
-from xdistill_ros.sim.conditions import draw
+from xdistill_ros.sim.conditions import conditions_of, draw
 from xdistill_ros.sim.tasks.base import draw_between
 
-SHIPPED = ("move_cube", "drawer_open", "door_close")
+SHIPPED = ("move_cube", "move_brush", "writing_agi", "drawer_open", "door_close")
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
@@ -61,6 +61,27 @@ def test_a_variant_changes_what_its_name_says_and_nothing_else(name: str, varian
         "perturbation": unusual.push is not None,
     }
     assert changed == {name: name == variant for name in VARIANTS}
+
+
+def test_a_door_stands_at_an_angle_that_no_demonstration_began_with_and_elsewhere_there_is_none() -> None:
+    door, rng = TASKS["door_close"], np.random.default_rng(3)
+    low, high = door.region.ranges["angle"]
+    drawn = [draw(door, "angle", rng) for _ in range(50)]
+    assert all(door.region.contains(trial.placement) for trial in drawn)
+    angles = np.array([trial.placement["angle"] for trial in drawn])
+    assert np.all((angles < low) | (angles > high))
+    assert (angles < low).any()
+    assert (angles > high).any()
+    for name in set(SHIPPED) - {"door_close"}:
+        with pytest.raises(ValueError, match=f"'angle' makes no sense for {name}.*it has id, position"):
+            draw(TASKS[name], "angle", rng)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_condition_that_does_not_exist_is_refused_with_those_that_do(name: str) -> None:
+    with pytest.raises(ValueError, match="'dark' does not exist") as refusal:
+        draw(TASKS[name], "dark", np.random.default_rng(0))
+    assert all(condition in str(refusal.value) for condition in conditions_of(TASKS[name]))
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rich.console import Console
+from std_msgs.msg import String
 
 from xdistill_ros.episodes import Store
 
@@ -47,9 +48,11 @@ class DemonstratorNode(GraphNode):
         """Listens to the graph."""
         self._operator = Operator(self)
         self._recorder: dict[str, str] = {}
+        self._reached = 0
         self.subscribe(
             DiagnosticStatus, "/recorder/status", self._on_recorder, self.qos.latched_of_living(), lost="recorder_node"
         )
+        self.subscribe(String, "/sim/stage", self._on_stage, self.qos.latched_of_living(), lost="sim_node")
 
     def activate(self) -> None:
         """The session begins."""
@@ -61,6 +64,9 @@ class DemonstratorNode(GraphNode):
 
     def _on_recorder(self, message: DiagnosticStatus) -> None:
         self._recorder = {pair.key: pair.value for pair in message.values}
+
+    def _on_stage(self, message: String) -> None:
+        self._reached = self._reached + 1 if message.data else 0
 
     # ---- the session's thread
 
@@ -113,15 +119,22 @@ class DemonstratorNode(GraphNode):
                 self._operator.sleep()
 
     def _watch(self, began_ns: int, limit_s: float) -> bool:
-        """Until success, the time limit, or whatever ends the demonstrator's consent."""
-        followed = False
+        """Until success, the time limit, or whatever ends the demonstrator's consent; marks each stage on the way."""
+        followed, marked = False, 0
         while not self._operator.succeeded:
             moving = self._operator.mode.startswith("teleop")
             followed = followed or moving
+            if marked < self._reached:
+                self._mark()
+                marked += 1
             if self.now_ns() - began_ns > limit_s * 1e9 or (followed and not moving):
                 return False
             self._operator.sleep()
         return True
+
+    def _mark(self) -> None:
+        with contextlib.suppress(RefusedCallError):  # the recorder may have ended the episode
+            self._operator.calls.trigger("/recorder/mark_stage")
 
     def _save(self) -> bool:
         """Whether the recorder has kept the episode: it may have ended it before its time."""

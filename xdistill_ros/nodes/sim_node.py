@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState, Joy
-from std_msgs.msg import Bool, Float64MultiArray
+from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -62,6 +62,7 @@ class SimNode(GraphNode):
         self._ticks = self.publisher(Clock, "/clock", self.qos.command())
         self._states = self.publisher(JointState, "/joint_states", self.qos.stream())
         self._success = self.publisher(Bool, "/sim/success", self.qos.latched())
+        self._stage = self.publisher(String, "/sim/stage", self.qos.latched())
         self._images = {
             name: self.publisher(Image, f"/{name}/color/image_raw", self.qos.stream()) for name in self.rig.cameras
         }
@@ -119,13 +120,13 @@ class SimNode(GraphNode):
     def _live(self) -> None:
         self._can_draw.wait()  # opening the context takes long; the world shall not stand still for it later
         step_s = self._pace.step_s
-        succeeded = False
+        succeeded, reached = False, ""
         while self._running.is_set():
             self._pace.wait()
             self._work.join()  # frames go out at most one step late: the world waits for the renderer
             with self._lock:
                 self._world.advance(step_s)
-                state, success = self._world.arm_state(), self._world.success()
+                state, success, stage = self._world.arm_state(), self._world.success(), self._world.stage
                 shown = self._expert.target(state.stamp_ns) if self._expert is not None else None
                 for frame in self._world.frames_due():
                     self._work.put(frame)
@@ -136,6 +137,9 @@ class SimNode(GraphNode):
             if success != succeeded:
                 succeeded = success
                 self._success.publish(Bool(data=success))
+            if stage != reached:
+                reached = stage
+                self._stage.publish(String(data=stage))
         self._work.put(None)
 
     def _show(self, stamp_ns: int, pose: NDArray[np.float64], width_m: float) -> None:
@@ -236,6 +240,7 @@ class SimNode(GraphNode):
     def _announce(self) -> None:
         self.set_parameters([Parameter("time_limit_s", value=float(self._world.task.time_limit_s))])
         self._success.publish(Bool(data=False))
+        self._stage.publish(String(data=""))
 
 
 def _trajectory(message: JointTrajectory) -> Trajectory:

@@ -1,7 +1,7 @@
-"""The conditions a task is tried under: `id`, and six named ways of leaving the distribution of the demonstrations.
+"""The conditions a task is tried under: `id`, and named ways of leaving the distribution of the demonstrations.
 
-Each variant changes one thing and leaves the rest as in `id`. Shared by all tasks; what a task says of itself
-(regions, recolours, what must stay clear) is in its own file.
+Each variant changes one thing and leaves the rest as in `id`. Six are every task's; `angle` is only where something
+has one. What a task says of itself (regions, recolours, what must stay clear) is in its own file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from .tasks.base import Placement, Task, draw_between
 IN_DISTRIBUTION = "id"
 VARIANTS = ("position", "colour", "lighting", "table", "distractor", "perturbation")
 CONDITIONS = (IN_DISTRIBUTION, *VARIANTS)
+ANGLE = "angle"
+EVERY_CONDITION = (*CONDITIONS, ANGLE)  # in an order that seeds depend on
 
 # Lamps unlike the demonstrations': a warm evening from the other side, a cold dim room, a glaring spot from ahead.
 UNUSUAL_LIGHTS = (
@@ -30,12 +32,16 @@ TABLE_REACH = ((0.24, 0.66), (-0.36, 0.36))  # where distractors may stand, x an
 
 @dataclass(frozen=True)
 class Push:
-    """A hand pushes the object: begins `delay_s` after the arm set out, moves it by (dx, dy) metres in `lasting_s`."""
+    """A hand pushes the object: begins `delay_s` after the arm set out, moves it by (dx, dy) metres in `lasting_s`.
+
+    `stage`: the task says when in it that is (`Task.may_be_pushed`).
+    """
 
     delay_s: float
     dx_m: float
     dy_m: float
     lasting_s: float = 0.35
+    stage: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,32 @@ class Trial:
 
 
 def draw(task: Task, condition: str, rng: np.random.Generator) -> Trial:
-    """One start of `task` under `condition`. Raises ValueError for a condition that does not exist."""
-    if condition not in CONDITIONS:
-        raise ValueError(f"condition {condition!r} does not exist; there are {', '.join(CONDITIONS)}")
+    """One start of `task` under `condition`. Raises ValueError for a condition that the task does not have."""
+    check(task, condition)
     nominal = looks.everyday(Look(paint=dict(task.paint)), rng)
     trial = Trial(task.region.draw(rng), nominal)
     return _CHANGES[condition](task, trial, rng) if condition in _CHANGES else trial
+
+
+def conditions_of(task: Task) -> tuple[str, ...]:
+    """The conditions that make sense for `task`."""
+    return CONDITIONS if task.angles is None else EVERY_CONDITION
+
+
+def check(task: Task, condition: str) -> None:
+    """Raises ValueError for a condition that does not exist, or not for this task."""
+    if condition not in EVERY_CONDITION:
+        raise ValueError(f"condition {condition!r} does not exist; {task.name} has {', '.join(conditions_of(task))}")
+    if condition not in conditions_of(task):
+        raise ValueError(
+            f"condition {condition!r} makes no sense for {task.name}, where nothing has an angle of its own; "
+            f"it has {', '.join(conditions_of(task))}"
+        )
+
+
+def generator(condition: str, seed: int) -> np.random.Generator:
+    """What draws the start of a trial: of its own for every seed under every condition."""
+    return np.random.default_rng([seed, EVERY_CONDITION.index(condition)])
 
 
 def position(task: Task, trial: Trial, rng: np.random.Generator) -> Trial:
@@ -91,11 +117,19 @@ def perturbation(task: Task, trial: Trial, rng: np.random.Generator) -> Trial:
         dx, dy = float(distance * np.cos(angle)), float(distance * np.sin(angle))
         moved = {**trial.placement, "x": trial.placement["x"] + dx, "y": trial.placement["y"] + dy}
         if task.region.contains(moved):
-            return replace(trial, push=Push(float(rng.uniform(0.2, 0.6)), dx, dy))
+            delay_s = float(rng.uniform(0.2, 0.6))
+            stage = int(rng.choice(task.pushed_at)) if len(task.pushed_at) > 1 else task.pushed_at[0]
+            return replace(trial, push=Push(delay_s, dx, dy, stage=stage))
+
+
+def angle(task: Task, trial: Trial, rng: np.random.Generator) -> Trial:
+    """The object stands where it may, but a part of it at an angle that no demonstration began with."""
+    assert task.angles is not None, "checked"
+    return replace(trial, placement={**trial.placement, **draw_between(task.region, task.angles, rng, (ANGLE,))})
 
 
 _CHANGES = {
-    change.__name__: change for change in (position, colour, lighting, table, distractor, perturbation)
+    change.__name__: change for change in (position, colour, lighting, table, distractor, perturbation, angle)
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .frames import upright, yaw_of
-from .motion import Path
+from .motion import Path, curves_of
 from .world import World
 
 Array = NDArray[np.float64]
@@ -48,14 +48,14 @@ class Expert:
         self._world = world
         rng = np.random.default_rng([seed, 0x5EED])
         waypoints = world.task.waypoints(world.table, rng)
-        curves = rng.normal(0.0, 0.006, (len(waypoints), 3)).clip(-0.012, 0.012)
+        curves = curves_of(waypoints, rng)
         # A movement that ends where it began (closing the hand) is not a reach, and has no curve.
         curves[1:][[one.position == two.position for one, two in pairwise(waypoints)]] = 0.0
         curves[:, 2] = np.abs(curves[:, 2])  # over things, not into the table
-        self._path = Path(world.table.tcp_pose(), world.rig.gripper.open_width_m, waypoints, curves)
+        self._path = Path(world.table.tcp_pose(), world.task.start_width_m(world.rig.gripper), waypoints, curves)
         self._speed = float(rng.uniform(*SPEEDS))
         self._error = MISJUDGED * rng.standard_normal(4).clip(-2, 2)
-        self._corrected_s = float(rng.uniform(*CORRECTED)) * min(self._path.commit_s, self._path.duration_s)
+        self._corrected_s = float(rng.uniform(*CORRECTED)) * self._path.reach_s
         self._mind = _Mind(-float(rng.uniform(0.0, 0.15)), 1.0, self._look() + self._error, np.zeros(4))
         self._seen: deque[tuple[int, Array]] = deque()
         self._last_ns = world.time_ns
@@ -94,8 +94,7 @@ class Expert:
 
     def _after(self, mind: _Mind, elapsed_s: float) -> _Mind:
         """The same mind `elapsed_s` later, the object being where it was seen last. What is held is not chased."""
-        reached_for = self._path.commit_s
-        if mind.clock_s >= reached_for:
+        if mind.clock_s >= self._path.commit_s:
             return self._paced(mind, elapsed_s, 1.0)
         # x'' = w^2 (seen - x) - 2 w x', solved exactly over the step
         seen, decay = self._seen[0][1], np.exp(-FOLLOW_RAD_S * elapsed_s)
@@ -103,9 +102,11 @@ class Expert:
         slope = mind.rate + FOLLOW_RAD_S * gap
         anchor = seen + (gap + slope * elapsed_s) * decay
         rate = (mind.rate - FOLLOW_RAD_S * slope * elapsed_s) * decay
-        left_s = PATIENCE * reached_for - mind.clock_s
+        left_s = PATIENCE * self._path.reach_s - mind.clock_s
+        # what is never held is written on, say: a hand that has begun waits until it has followed, and undoes nothing
+        slowest = -1.0 if np.isfinite(self._path.commit_s) else 0.0
         follows = np.linalg.norm(gap[:3]) <= NOTICED_M
-        pace = 1.0 if follows else float(np.clip(left_s / SLOW_S, -1.0, 1.0))
+        pace = 1.0 if follows else float(np.clip(left_s / SLOW_S, slowest, 1.0))
         return self._paced(replace(mind, anchor=anchor, rate=rate), elapsed_s, pace)
 
     def _paced(self, mind: _Mind, elapsed_s: float, wished: float) -> _Mind:

@@ -15,7 +15,7 @@ from xdistill_ros import rig as rigs
 from xdistill_ros.resources import config
 from xdistill_ros.rig import Rig
 
-from .conditions import CONDITIONS
+from .conditions import CONDITIONS, conditions_of
 from .pilots import ExpertPilot
 from .render import Pixels
 from .rollout import Run
@@ -29,12 +29,16 @@ MARGIN = 6
 
 
 def contact_sheet(rig: Rig, seed: int = 3) -> Pixels:
-    """(H, W, 3) uint8 RGB: a row a task, a column a condition."""
+    """(H, W, 3) uint8 RGB: a row a task, a column a condition; the last column is for those that not all tasks have."""
     rows = []
     for name in TASKS:
         with World(rig, name) as world:
-            rows.append(np.hstack([tile(world, condition, seed) for condition in CONDITIONS]))
-    return np.vstack(rows)
+            own = [condition for condition in conditions_of(world.task) if condition not in CONDITIONS]
+            tiles = [tile(world, condition, seed) for condition in (*CONDITIONS, *own)]
+        rows.append(tiles)
+    columns = max(len(tiles) for tiles in rows)
+    blank = np.full((TILE[1], TILE[0], 3), 255, np.uint8)
+    return np.vstack([np.hstack([*tiles, *[blank] * (columns - len(tiles))]) for tiles in rows])
 
 
 def tile(world: World, condition: str, seed: int) -> Pixels:

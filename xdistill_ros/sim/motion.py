@@ -7,6 +7,7 @@ function of where the object is, the same path bends when the object moves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,8 @@ class Waypoint:
     width_m: opening of the gripper, commanded when the movement to this waypoint begins.
     duration_s: of the movement at unit speed. overlap: share of it that runs while the previous one still does.
     commit: from here on the anchor stands still: the object is held.
+    touch: the hand touches something when this movement begins, so the reach is over.
+    curve_m: spread of the sideways curve half-way through the movement.
     """
 
     position: tuple[float, float, float]
@@ -39,6 +42,8 @@ class Waypoint:
     frame: Literal["base", "object"] = "object"
     overlap: float = 0.0
     commit: bool = False
+    touch: bool = False
+    curve_m: float = 0.006
 
 
 def minimum_jerk(share: float) -> float:
@@ -61,13 +66,19 @@ def to_pose(vector: Array) -> Array:
     return pose_matrix(vector[:3], (tilt * Rotation.from_euler("z", vector[5])).as_matrix() @ DOWN)
 
 
+def curves_of(waypoints: Sequence[Waypoint], rng: np.random.Generator) -> Array:
+    """(len(waypoints), 3) metres: how far each movement swings out half-way, no more than twice its spread."""
+    spread = np.array([[waypoint.curve_m] for waypoint in waypoints])
+    return (spread * rng.standard_normal((len(waypoints), 3))).clip(-2 * spread, 2 * spread)
+
+
 class Path:
     """A sequence of waypoints played at a speed, with a sideways curve on each movement."""
 
-    def __init__(self, start: Array, open_width_m: float, waypoints: list[Waypoint], curves: Array) -> None:
-        """start: TCP pose (4, 4). curves: (len(waypoints), 3) metres added half-way through each movement."""
+    def __init__(self, start: Array, width_m: float, waypoints: list[Waypoint], curves: Array) -> None:
+        """start: TCP pose (4, 4), the gripper open by width_m. curves: (len(waypoints), 3) metres, see `curves_of`."""
         self._start = to_vector(start)
-        self._open_width_m = open_width_m
+        self._width_m = width_m
         self._waypoints = waypoints
         self._curves = curves
         self._begins: list[float] = []
@@ -84,9 +95,15 @@ class Path:
         pairs = zip(self._begins, self._waypoints, strict=True)
         return next((begin for begin, waypoint in pairs if waypoint.commit), float("inf"))
 
+    @property
+    def reach_s(self) -> float:
+        """When the hand has reached what it set out for: it is held, or touched for the first time."""
+        pairs = zip(self._begins, self._waypoints, strict=True)
+        return next((begin for begin, waypoint in pairs if waypoint.commit or waypoint.touch), self.duration_s)
+
     def at(self, clock_s: float, anchor: Array) -> tuple[Array, float]:
         """TCP pose (4, 4) and gripper width (m) at a time of the path, with the object at `anchor` (4, 4)."""
-        vector, previous, width = self._start.copy(), self._start, self._open_width_m
+        vector, previous, width = self._start.copy(), self._start, self._width_m
         for waypoint, begin, curve in zip(self._waypoints, self._begins, self._curves, strict=True):
             if clock_s < begin:
                 break

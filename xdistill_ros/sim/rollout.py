@@ -22,12 +22,16 @@ from .world import World
 
 @dataclass(frozen=True)
 class Result:
-    """How an episode went. holds: control ticks without motion, by reason. refusals: by reason."""
+    """How an episode went. stage: the furthest of the task's stages that was reached, empty for none.
+
+    holds: control ticks without motion, by reason. refusals: by reason.
+    """
 
     task: str
     condition: str
     seed: int
     success: bool
+    stage: str
     elapsed_s: float
     holds: Counter[Reason]
     refusals: Counter[Reason]
@@ -44,8 +48,8 @@ def rollout(world: World, pilot: Pilot, seed: int, condition: str = "id") -> Res
     while not (world.success() or world.timed_out()):
         run.tick()
     return Result(
-        task=world.task.name, condition=condition, seed=seed, success=world.success(), elapsed_s=world.elapsed_s,
-        holds=run.holds, refusals=run.refusals,
+        task=world.task.name, condition=condition, seed=seed, success=world.success(), stage=world.stage,
+        elapsed_s=world.elapsed_s, holds=run.holds, refusals=run.refusals,
     )  # fmt: skip
 
 

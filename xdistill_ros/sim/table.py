@@ -11,6 +11,7 @@ from xdistill_ros.rig.poses import pose_matrix, quaternion_from_rotation
 
 from .arm_model import PADS
 from .frames import OPTICAL_TO_MUJOCO
+from .ink import Drawn, Ink
 
 Array = NDArray[np.float64]
 
@@ -29,6 +30,13 @@ class Table:
         self._fingers = np.array([model.joint(name).qposadr[0] for name in ("left_finger", "right_finger")])
         self._tcp = model.site("tcp").id
         self._pads = [model.geom(name).id for name in PADS]
+        self.ink: Ink | None = None
+        """Where the task has a pen."""
+
+    def reset(self) -> None:
+        """Everything as the model was built: to be arranged anew."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.ink = None
 
     def set_arm(self, positions: Array, gripper_width_m: float) -> None:
         """Puts the arm (J,) rad and gripper there at rest, set-points included; leaves the rest of the scene alone."""
@@ -67,6 +75,10 @@ class Table:
         """(4, 4) of a camera's optical frame (x right, y down, z forward)."""
         camera = self.data.camera(name)
         return pose_matrix(camera.xpos, camera.xmat.reshape(3, 3) @ OPTICAL_TO_MUJOCO)
+
+    def drawn(self) -> Drawn | None:
+        """What pictures show of the ink; None without any."""
+        return self.ink.drawn() if self.ink is not None and self.ink.count else None
 
     def joint(self, name: str) -> float:
         """A joint's value, rad or m."""

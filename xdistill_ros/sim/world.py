@@ -20,6 +20,7 @@ from xdistill_ros.timeline.state import ArmState
 from . import boards, conditions, looks, scene
 from .arm_model import SERVO_LAG_S
 from .controllers import Message, controller_of
+from .ink import Drawn
 from .latency import DelayQueue
 from .motion import minimum_jerk
 from .render import Painter, Pixels
@@ -36,11 +37,12 @@ SET_OUT_M = 0.02  # the arm is under way once its TCP is this far from where it 
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What a camera needs of a past instant: generalised positions and where the mocap bodies stood."""
+    """What a camera needs of a past instant: generalised positions, where the mocap bodies stood, what was drawn."""
 
     qpos: Array
     mocap_pos: Array
     mocap_quat: Array
+    drawn: Drawn | None
 
 
 class Frame:
@@ -88,12 +90,11 @@ class World:
     def reset(self, seed: int, condition: str = "id") -> None:
         """Draws a new start: arm at home, things placed. Commands and frames under way are lost; time goes on.
 
-        Raises ValueError for a condition that does not exist.
+        Raises ValueError for a condition that the task does not have.
         """
-        if condition not in conditions.CONDITIONS:
-            raise ValueError(f"condition {condition!r} does not exist; there are {', '.join(conditions.CONDITIONS)}")
+        conditions.check(self.task, condition)
         self.seed, self.condition = seed, condition
-        self._rng = np.random.default_rng([seed, conditions.CONDITIONS.index(condition)])
+        self._rng = conditions.generator(condition, seed)
         self.trial = conditions.draw(self.task, condition, self._rng)
         lag = self._rng.uniform(self._simulation.arm_lag.low_s, self._simulation.arm_lag.high_s)
         self._arm_delay_s = max(lag - SERVO_LAG_S, 0.0) if self._latency else 0.0
@@ -104,6 +105,7 @@ class World:
         self._set_scene()
         self.began_ns = self.time_ns
         self._good_since_ns: int | None = None
+        self._furthest = 0
         self._push_begin_ns: int | None = None
         self._next_exposure = {
             name: -(-self.time_ns // period) * period for name, period in self._exposure_period.items()
@@ -124,8 +126,8 @@ class World:
     def _set_scene(self) -> None:
         table, home = self.table, np.array(self.rig.arm.home_rad)
         table.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
-        mujoco.mj_resetData(table.model, table.data)
-        self._width_m = self._wanted_width_m = self.rig.gripper.open_width_m
+        table.reset()
+        self._width_m = self._wanted_width_m = self.task.start_width_m(self.rig.gripper)
         table.set_arm(home, self._width_m)
         self.controller.reset(home)
         self._desired = home
@@ -143,9 +145,9 @@ class World:
         return self.controller.receive(message, self.time_ns)
 
     def receive_gripper(self, width_m: float) -> None:
-        """The wished opening in metres, clamped to what the gripper can do; NaN is ignored."""
+        """The wished opening in metres, clamped to what the gripper can do; ignored if NaN or while it holds a tool."""
         gripper = self.rig.gripper
-        if not np.isnan(width_m):
+        if self.task.tool_width_m is None and not np.isnan(width_m):
             width = float(np.clip(width_m, gripper.closed_width_m, gripper.open_width_m))
             self._widths.push(self._command_due_ns(), width)
 
@@ -182,14 +184,15 @@ class World:
         self.time_ns += STEP_NS
         self._expose()
         if self.time_ns % CHECK_NS == 0:
-            self._watch_success()
+            self.task.pass_time(self.table)
+            self._watch_progress()
 
     def _push(self, push: conditions.Push) -> None:
         """Moves the object as a hand would, once the arm is under way."""
         body = self.task.object_body
         if self._push_begin_ns is None:
             away = np.linalg.norm(self.table.tcp_pose()[:3, 3] - self._home_tcp) > SET_OUT_M
-            if not away:
+            if not (away and self.task.may_be_pushed(self.table, push.stage)):
                 return
             self._push_begin_ns = self.time_ns + round(push.delay_s * 1e9)
         share = (self.time_ns - self._push_begin_ns) * 1e-9 / push.lasting_s
@@ -198,7 +201,9 @@ class World:
             pose[:2, 3] += minimum_jerk(share) * np.array([push.dx_m, push.dy_m])
             self.table.place(body, pose)
 
-    def _watch_success(self) -> None:
+    def _watch_progress(self) -> None:
+        if self.task.stage(self.table) > self._furthest:
+            self._furthest += 1  # one at a time: none is passed over in silence
         if not self.task.achieved(self.table):
             self._good_since_ns = None
         elif self._good_since_ns is None:
@@ -214,6 +219,11 @@ class World:
     def success(self) -> bool:
         """Whether the task is done and has stayed done and calm for 0.3 s."""
         return self._good_since_ns is not None and self.time_ns - self._good_since_ns >= HELD_S * 1e9
+
+    @property
+    def stage(self) -> str:
+        """The furthest of the task's stages that was reached since the reset; empty: none."""
+        return self.task.stages[self._furthest - 1] if self._furthest else ""
 
     def timed_out(self) -> bool:
         """Whether the task's time limit has passed."""
@@ -234,9 +244,7 @@ class World:
             if self.time_ns < due_ns:
                 continue
             self._next_exposure[camera] += self._exposure_period[camera]
-            data = self.table.data
-            snapshot = _Snapshot(data.qpos.copy(), data.mocap_pos.copy(), data.mocap_quat.copy())
-            frame = Frame(camera, self.time_ns, partial(self._draw, camera, snapshot))
+            frame = Frame(camera, self.time_ns, partial(self._draw, camera, self._snapshot()))
             latency = self._simulation.camera_latency
             late_s = self._rng.uniform(latency.low_s, latency.high_s) if self._latency else 0.0
             self._frames[camera].push(self.time_ns + round(late_s * 1e9), frame)
@@ -248,12 +256,15 @@ class World:
             update(model, view)
         if self._painter is None:
             self._painter = Painter(self.rig, model)
-        return self._painter.paint(view, camera)
+        return self._painter.paint(view, camera, snapshot.drawn)
+
+    def _snapshot(self) -> _Snapshot:
+        data = self.table.data
+        return _Snapshot(data.qpos.copy(), data.mocap_pos.copy(), data.mocap_quat.copy(), self.table.drawn())
 
     def render(self, camera: str) -> Pixels:
         """What `camera` sees at this instant, (H, W, 3) uint8 RGB."""
-        data = self.table.data
-        return self._draw(camera, _Snapshot(data.qpos, data.mocap_pos, data.mocap_quat))
+        return self._draw(camera, self._snapshot())
 
     def privileged(self) -> dict[str, Array]:
         """Everything true of the scene now, by name; poses (4, 4) and points (3,) in the base frame.

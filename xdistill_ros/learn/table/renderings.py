@@ -53,7 +53,7 @@ def _render_shard(stream: SceneStream, painter: Painter, preprocess: dict[str, P
     shrink = {name: Preprocess(spec).geometry for name, spec in preprocess.items()}
     pixels, states = [], []
     for table in islice(stream, SHARD):
-        pixels.append([shrink[name](painter.paint(table.data, name)) for name in preprocess])
+        pixels.append([shrink[name](painter.paint(table.data, name, table.drawn())) for name in preprocess])
         states.append(_state(table, stream, list(preprocess)))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")

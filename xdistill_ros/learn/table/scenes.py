@@ -23,7 +23,7 @@ import mujoco
 from xdistill_ros.arm import Kinematics
 from xdistill_ros.rig import Hold, Rig
 from xdistill_ros.sim.looks import RGB, Lighting, Look
-from xdistill_ros.sim.motion import Path, minimum_jerk
+from xdistill_ros.sim.motion import Path, curves_of, minimum_jerk
 from xdistill_ros.sim.table import Table
 from xdistill_ros.sim.tasks import TASKS, Task
 
@@ -76,8 +76,8 @@ class Scenes:
         rng, table = self._rng, self.table
         path, crowded = self._set_scene()
         duration_s = path.duration_s + 0.3
-        wander = Wander.draw(rng, float(rng.choice([0.0, 0.5, 1.0, 1.6])), duration_s)
-        moved_at = rng.uniform(0.2, 1.0) * path.commit_s if rng.random() < 0.4 else np.inf
+        wander = Wander.draw(rng, self.task.strays * float(rng.choice([0.0, 0.5, 1.0, 1.6])), duration_s)
+        moved_at = rng.uniform(0.2, 1.0) * min(path.commit_s, path.duration_s) if rng.random() < 0.4 else np.inf
         angles, anchor = table.arm_positions(), self.task.anchor(table)
         substeps, next_look = round(CONTROL_S / table.model.opt.timestep), 0.0
         for clock_s in np.arange(0.0, duration_s, CONTROL_S * SPEED):
@@ -92,6 +92,7 @@ class Scenes:
             table.data.ctrl[table.servos] = angles
             table.data.ctrl[table.finger_servos] = width_m / 2
             mujoco.mj_step(table.model, table.data, substeps)
+            self.task.pass_time(table)
             if clock_s >= next_look:
                 next_look = clock_s + rng.uniform(0.15, 0.45)
                 mujoco.mj_forward(table.model, table.data)
@@ -106,15 +107,15 @@ class Scenes:
     def _set_scene(self) -> tuple[Path, bool]:
         rng, table, task = self._rng, self.table, self.task
         placement = self._placement()
-        mujoco.mj_resetData(table.model, table.data)
-        table.set_arm(np.array(self.rig.arm.home_rad), self.rig.gripper.open_width_m)
+        table.reset()
+        width_m = task.start_width_m(self.rig.gripper)
+        table.set_arm(np.array(self.rig.arm.home_rad), width_m)
         task.arrange(table, placement)
         count = int(rng.choice([0, 1, 2, 3], p=[0.4, 0.2, 0.2, 0.2]))
         scene.place_distractors(table, conditions.scatter(task, placement, count, rng))
         mujoco.mj_forward(table.model, table.data)
         waypoints = task.waypoints(table, rng)
-        curves = rng.normal(0.0, 0.006, (len(waypoints), 3))
-        return Path(table.tcp_pose(), self.rig.gripper.open_width_m, waypoints, curves), count > 0
+        return Path(table.tcp_pose(), width_m, waypoints, curves_of(waypoints, rng)), count > 0
 
 
 def random_look(task: Task, rng: np.random.Generator, crowded: bool) -> Look:

@@ -56,15 +56,15 @@ def check(rig: Rig, task: str, settings: RolloutSettings, points: bool) -> None:
     if points:
         raise LearnError("rollouts: the simulated cameras have no depth, which pointnet takes; set rollouts to null")
     try:
-        from xdistill_ros.sim import CONDITIONS, TASKS
+        from xdistill_ros.sim import TASKS, conditions
     except ModuleNotFoundError as error:
         raise LearnError(f"rollouts: {error}; pip install 'xdistill_ros[sim]', or set rollouts to null") from error
     if task not in TASKS:
         raise LearnError(f"rollouts: the simulated table has no task {task!r}, only {', '.join(TASKS)}")
-    if settings.condition not in CONDITIONS:
-        raise LearnError(
-            f"rollouts.condition is {settings.condition!r}; the simulated table has {', '.join(CONDITIONS)}"
-        )
+    try:
+        conditions.check(TASKS[task], settings.condition)
+    except ValueError as error:
+        raise LearnError(f"rollouts.condition: {error}") from error
     if settings.episodes > LAST_SEED - FIRST_SEED + 1:
         raise LearnError(f"rollouts.episodes is {settings.episodes}, at most {LAST_SEED - FIRST_SEED + 1} have seeds")
 

@@ -11,6 +11,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.rig import Gripper
+
 from ..arm_model import WORLD_CONTACT
 from ..looks import RGB
 from ..motion import Waypoint
@@ -35,11 +37,13 @@ class Region:
         return all(self.ranges[name][0] <= placement[name] <= self.ranges[name][1] for name in names)
 
 
-def draw_between(inner: Region, outer: Region, rng: np.random.Generator) -> Placement:
-    """A draw from `outer` whose x, y lie outside `inner`: the ring around the region of the demonstrations."""
+def draw_between(
+    inner: Region, outer: Region, rng: np.random.Generator, names: tuple[str, ...] = ("x", "y")
+) -> Placement:
+    """A draw from `outer` whose named values lie outside `inner`: the ring around the region of the demonstrations."""
     while True:
         placement = outer.draw(rng)
-        if not inner.contains(placement):
+        if not inner.contains(placement, names):
             return placement
 
 
@@ -50,6 +54,11 @@ class Task(ABC):
     anywhere: still wider, for the renderings that an encoder is distilled on.
     paint: nominal colour of each material the task uses. recolours: what the variant `colour` paints instead.
     object_body: what is placed, and what the variant `perturbation` moves. held_body: what the fingers touch.
+    stages: what must be reached on the way, in order; the last one is reached when the task is done.
+    angles: of a part of the object in the variant `angle`, beyond the region's; without it there is no such variant.
+    pushed_at: the stages, by number, of which `perturbation` draws the one at which the object is moved.
+    tool_width_m: opening of the gripper that holds a tool for good; None: the hand is free, and open at the start.
+    strays: how far the imprecise hand of a rendering strays, as a share of what it does elsewhere.
     """
 
     name: ClassVar[str]
@@ -62,6 +71,11 @@ class Task(ABC):
     recolours: ClassVar[tuple[Mapping[str, RGB], ...]]
     object_body: ClassVar[str]
     held_body: ClassVar[str]
+    stages: ClassVar[tuple[str, ...]]
+    angles: ClassVar[Region | None] = None
+    pushed_at: ClassVar[tuple[int, ...]] = (0,)
+    tool_width_m: ClassVar[float | None] = None
+    strays: ClassVar[float] = 1.0
 
     @abstractmethod
     def build(self, spec: mujoco.MjSpec) -> None:
@@ -82,6 +96,21 @@ class Task(ABC):
     @abstractmethod
     def achieved(self, table: Table) -> bool:
         """Whether the scene is at this instant as wanted and calm; success is this, held for a while."""
+
+    @abstractmethod
+    def stage(self, table: Table) -> int:
+        """How many of `stages` the scene fulfils at this instant; an earlier instant may have fulfilled more."""
+
+    def pass_time(self, table: Table) -> None:  # noqa: B027 - on most tables nothing does
+        """What happens on the table besides physics. Called every hundredth of a second of world time."""
+
+    def may_be_pushed(self, table: Table, stage: int) -> bool:  # noqa: ARG002
+        """Whether a person may move the object now, the trial being drawn to be disturbed at `stage`."""
+        return True
+
+    def start_width_m(self, gripper: Gripper) -> float:
+        """The gripper's opening at the start, m."""
+        return gripper.open_width_m if self.tool_width_m is None else self.tool_width_m
 
     @abstractmethod
     def state(self, table: Table) -> dict[str, Array]:

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 SIZE_M = _, WIDTH_M, HEIGHT_M = 0.12, 0.16, 0.115
 PANEL_M = 0.012  # thickness of the door
 WIDEST_RAD = 1.9
+HALF_SHUT_RAD = 0.45
 SHUT_RAD = 0.06
 PRESSED_RAD = -0.07  # how far beyond shut a hand aims, to feel the door stop
 HANDLE_M = 0.135  # distance of the handle from the hinge
@@ -45,6 +46,8 @@ class DoorClose(Task):
     )
     object_body = "cupboard"
     held_body = "door"
+    angles = Region({"angle": (0.6, 1.75)})
+    stages = ("touched", "half shut", "shut")
 
     def build(self, spec: mujoco.MjSpec) -> None:
         cupboard = spec.worldbody.add_body(name="cupboard", mocap=True, pos=[0.4, 0, 0])
@@ -93,6 +96,13 @@ class DoorClose(Task):
         """Shut, at rest, and not held shut by the arm."""
         shut = table.joint("door") < SHUT_RAD and abs(table.joint_speed("door")) < 0.03
         return shut and not any(table.touching("door"))
+
+    def stage(self, table: Table) -> int:
+        if self.achieved(table):
+            return 3
+        if table.joint("door") < HALF_SHUT_RAD:
+            return 2
+        return int(any(table.touching("door")))
 
     def state(self, table: Table) -> dict[str, Array]:
         pose = table.body_pose("cupboard")

@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 SIZE_M = DEPTH_M, WIDTH_M, HEIGHT_M = 0.14, 0.18, 0.11
 TRAVEL_M = 0.13
 OPEN_ENOUGH_M = 0.085
+MOVED_M = 0.01
 KNOB = (0.036, 0.0, 0.075)  # its centre before the shut drawer's front, in the cabinet's frame
 KNOB_HALF_M = (0.010, 0.014, 0.018)
 OPEN_M, SHUT_M = 0.085, 0.0
@@ -44,6 +45,7 @@ class DrawerOpen(Task):
     )
     object_body = "cabinet"
     held_body = "drawer"
+    stages = ("knob held", "drawer moved", "half open", "open")
 
     def build(self, spec: mujoco.MjSpec) -> None:
         cabinet = spec.worldbody.add_body(name="cabinet", mocap=True, pos=[0.4, 0, 0])
@@ -97,6 +99,14 @@ class DrawerOpen(Task):
         """Open by 85 mm, at rest, and let go."""
         opened = table.joint("drawer") > OPEN_ENOUGH_M and abs(table.joint_speed("drawer")) < 0.01
         return opened and not any(table.touching("drawer"))
+
+    def stage(self, table: Table) -> int:
+        if self.achieved(table):
+            return 4
+        opened = table.joint("drawer")
+        if opened > OPEN_ENOUGH_M / 2:
+            return 3
+        return 2 if opened > MOVED_M else int(all(table.touching("drawer")))
 
     def state(self, table: Table) -> dict[str, Array]:
         pose = table.body_pose("cabinet")

@@ -22,6 +22,7 @@ SIDE_M = 0.045
 TARGET = (0.44, -0.20)
 TARGET_SIDE_M = 0.11
 TOLERANCE_M = 0.035  # of the cube's centre from the square's, each way: the cube then lies inside
+LIFTED_M = 0.02
 OPEN_M, SHUT_M = 0.085, 0.0
 
 
@@ -45,6 +46,7 @@ class MoveCube(Task):
         {"cube": (0.95, 0.45, 0.62)},
     )
     object_body = held_body = "cube"
+    stages = ("held", "lifted", "over the square", "on the square")
 
     def build(self, spec: mujoco.MjSpec) -> None:
         box = mujoco.mjtGeom.mjGEOM_BOX
@@ -92,6 +94,16 @@ class MoveCube(Task):
         cube = table.body_pose("cube")[:3, 3]
         inside = bool(np.all(np.abs(cube[:2] - TARGET) < TOLERANCE_M)) and cube[2] < SIDE_M / 2 + 0.004
         return inside and table.speed("cube") < 0.01 and not any(table.touching("cube"))
+
+    def stage(self, table: Table) -> int:
+        if self.achieved(table):
+            return 4
+        if not all(table.touching("cube")):
+            return 0
+        cube = table.body_pose("cube")[:3, 3]
+        lifted = bool(cube[2] > SIDE_M / 2 + LIFTED_M)
+        over = lifted and bool(np.all(np.abs(cube[:2] - TARGET) < TOLERANCE_M))
+        return 1 + lifted + over
 
     def state(self, table: Table) -> dict[str, Array]:
         anchor, cube = self.anchor(table), table.body_pose("cube")
