@@ -250,6 +250,7 @@ class TrialNode(GraphNode):
             self._spoilt(trial, str(error), "operator")
             return None
         with self._log_lock:
+            self._desk.enter(State.RESET)  # together with the result, or the status would say that it still runs
             self._log.append(result)
             if picture is not None:
                 self._starts.keep(trial, picture)
