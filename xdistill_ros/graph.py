@@ -84,7 +84,7 @@ class Options:
     trials: int = 1
     """Trials for each task and condition of the demo that names no count."""
     protocol: Path | None = None
-    """What is tried, by a file; then task, condition, seed, trials and bundle say nothing."""
+    """What is tried, by a file; then task, condition, seed, trials, bundle and remote say nothing."""
     output: Path | None = None
     """Where the results of trials, videos and report go. None: outputs/, in it the protocol's name, else demo."""
     store: Path = Path("episodes/store.zarr")
@@ -228,9 +228,12 @@ def _filled(name: GraphName, options: Options) -> Options:
 def _as_planned(protocol: Protocol, options: Options, folder: Path) -> Options:
     """The options by which the graph comes up ready for a protocol's first trial."""
     first = protocol.trials()[0]
+    remotes = [(folder / one.remote).resolve() for one in protocol.policies.values() if one.remote is not None]
+    # of the first trial's policy; where that is a remote one, of any that has bundles
+    bundled = sorted(protocol.by_bundle, key=lambda name: name != first.policy)
     return replace(
-        options, task=first.task, condition=first.condition,
-        bundle=protocol.bundle(first.policy, first.task, folder, resources.models()),
+        options, task=first.task, condition=first.condition, remote=remotes[0] if remotes else None,
+        bundle=protocol.bundle(bundled[0], first.task, folder, resources.models()) if bundled else None,
         output=options.output or Path("outputs") / protocol.name,
     )  # fmt: skip
 
@@ -357,5 +360,6 @@ def _trial(common: Mapping[str, Value], options: Options, episodes: bool) -> tup
             "first_seed": _seed(options),
             "bundles": str(options.bundle.resolve().parent if options.bundle else resources.models()),
         }
+        plan |= {"remote": str(options.remote.resolve())} if options.remote else {}
     kept: dict[str, Value] = {"output": str(options.output.resolve()), "episodes": episodes}
     return (Process("trial_node", {**common, **plan, **kept}, restart=False, ends_graph=True),)

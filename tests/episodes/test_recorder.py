@@ -13,7 +13,7 @@ from tests.episodes.test_take import Streams
 from tests.support import stores
 from tests.support.rigs import forward
 from tests.support.stores import BEGIN_NS
-from xdistill_ros.episodes import Control, DiskFullError, Store, layout
+from xdistill_ros.episodes import Control, DiskFullError, Store, StoreError, layout
 from xdistill_ros.episodes.recorder import Recorder, Told
 from xdistill_ros.episodes.streams import StreamWatch
 from xdistill_ros.rig import Reason, Rig
@@ -54,6 +54,20 @@ def test_a_take_becomes_an_episode(recorder: Recorder, rig: Rig, tmp_path: Path)
     assert about.duration_s == pytest.approx(2.0)
     assert about.cameras["front"].received > 30
     assert recorder.take is None
+
+
+def test_a_verdict_comes_after_the_episode_and_changes_nothing_else(
+    recorder: Recorder, rig: Rig, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        recorder.save(record(recorder, rig, 1.0), "operator", None, {}).result()
+    before = [episode.about for episode in Store(tmp_path / "store.zarr").episodes]
+    recorder.judge(1, False).result()
+    after = [episode.about for episode in Store(tmp_path / "store.zarr").episodes]
+    assert [about.success for about in after] == [None, False]
+    assert after[1].model_copy(update={"success": None}) == before[1]
+    with pytest.raises(StoreError, match="no episode 2; it has 2"):
+        recorder.judge(2, True).result()
 
 
 def test_a_discarded_take_leaves_nothing(recorder: Recorder, rig: Rig, tmp_path: Path) -> None:

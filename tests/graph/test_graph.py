@@ -22,6 +22,7 @@ from xdistill_ros import graph as graphs
 from xdistill_ros import resources, rig
 from xdistill_ros.cli import up
 from xdistill_ros.cli.main import app
+from xdistill_ros.trials import protocol
 
 RIG = rig.load(SHIPPED_RIG)
 OPTIONS = graphs.Options(rig=SHIPPED_RIG, bundle=Path("models/move_cube"))
@@ -128,8 +129,43 @@ def test_trials_begin_where_no_demonstration_was_and_only_on_a_simulated_table()
     trial = graphs.build("trial", RIG, OPTIONS).processes[-1]
     assert trial.parameters["first_seed"] == graphs.FIRST_TRIAL_SEED
     assert (trial.parameters["tasks"], trial.parameters["conditions"]) == ("move_cube", "id")
-    with pytest.raises(ValueError, match="a real table"):
+    with pytest.raises(ValueError, match=r"a real table needs a protocol.*real_table\.yaml"):
         graphs.build("trial", RIG.model_copy(update={"simulation": None}), OPTIONS)
+
+
+def test_trials_are_recorded_beside_their_results_and_the_demos_are_not() -> None:
+    made = {p.name: p for p in graphs.build("trial", RIG, dataclasses.replace(OPTIONS, output=Path("/out"))).processes}
+    assert made["recorder_node"].parameters["store"] == "/out/episodes.zarr"
+    assert (made["trial_node"].parameters["episodes"], made["trial_node"].parameters["output"]) == (True, "/out")
+    assert graphs.build("demo", RIG, OPTIONS).processes[-1].parameters["episodes"] is False
+
+
+def test_a_protocol_says_what_the_graph_comes_up_with() -> None:
+    chosen = ROOT / "config" / "protocols" / "table.yaml"
+    graph = graphs.build("trial", RIG, graphs.Options(rig=SHIPPED_RIG, protocol=chosen))
+    made = {process.name: process.parameters for process in graph.processes}
+    first = protocol.load(chosen).trials()[0]
+    assert (made["sim_node"]["task"], made["sim_node"]["condition"]) == (first.task, first.condition)
+    assert made["sampler_node"]["bundle"] == str(resources.models() / first.task)
+    assert made["trial_node"]["protocol"] == str(chosen)
+    assert made["trial_node"]["output"] == str(Path("outputs/table").resolve())
+
+
+def test_a_real_tables_trials_bring_its_arm_and_cameras_and_no_simulator() -> None:
+    chosen, real = ROOT / "config" / "protocols" / "real_table.yaml", ROOT / "config" / "rigs" / "xarm6_webcam.yaml"
+    options = graphs.Options(rig=real, protocol=chosen)
+    names = [process.name for process in graphs.build("trial", rig.load(real), options).processes]
+    assert {"xarm_node", "recorder_node", "trial_node"} <= set(names)
+    assert any(name.startswith("camera_") for name in names)
+    assert "sim_node" not in names
+
+
+def test_a_protocol_that_the_table_cannot_do_is_refused_before_anything_starts() -> None:
+    wanted = ROOT / "config" / "protocols" / "table.yaml"
+    with pytest.raises(ValueError, match=r"table\.yaml: scored_by is 'simulator'"):
+        graphs.build(
+            "trial", RIG.model_copy(update={"simulation": None}), dataclasses.replace(OPTIONS, protocol=wanted)
+        )
 
 
 def test_a_real_rig_follows_a_clock_when_it_is_told_to() -> None:

@@ -80,6 +80,8 @@ def test_a_graph_offers_only_what_it_has_a_use_for() -> None:
     assert "store" not in arguments_of("policy")
     assert "store" in arguments_of("record")
     assert "demonstrations" not in arguments_of("trial")
+    assert "protocol" in arguments_of("trial")
+    assert "protocol" not in arguments_of("demo")
 
 
 def test_a_namespace_goes_before_every_node() -> None:

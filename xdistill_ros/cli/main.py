@@ -117,6 +117,7 @@ def up(
     )  # fmt: skip
     try:
         made = graphs.build(graph, loaded, options)
+        trial.check(made, loaded)
     except (FileNotFoundError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

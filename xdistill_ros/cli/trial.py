@@ -13,6 +13,10 @@ import typer
 from xdistill_ros.cli.shown import print_wide, sentences
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xdistill_ros.graph import Graph
+    from xdistill_ros.rig import Rig
     from xdistill_ros.trials import Protocol, Record
 
 app = typer.Typer(no_args_is_help=True, help="Plan trials, run them without ROS, operate them, report on them.")
@@ -53,6 +57,29 @@ def plan(
 
         print_wide(needed_table(power))
         print_wide(width_table())
+
+
+def check(graph: Graph, rig: Rig) -> None:
+    """What trial_node would refuse once all is up is refused before anything starts. Raises ValueError."""
+    for process in graph.processes:
+        if "bundles" in process.parameters:  # who runs trials has them for each task
+            _check_protocol(process.parameters, rig)
+
+
+def _check_protocol(parameters: Mapping[str, object], rig: Rig) -> None:
+    from xdistill_ros.policy.bundle import Bundle
+    from xdistill_ros.trials import protocol as protocols
+
+    defaults = {"protocol": "", "remote": "", "time_limit_s": 0.0}
+    protocol, folder, source = protocols.of_parameters({**defaults, **parameters})
+    if rig.simulation is not None:
+        from xdistill_ros.sim import catalogue
+
+        protocols.check_conditions(protocol, catalogue.conditions(), source)
+    shipped = Path(str(parameters["bundles"]))
+    for name in protocol.by_bundle:
+        for task in protocol.tasks:
+            Bundle.read(protocol.bundle(name, task, folder, shipped))
 
 
 def _print_plan(protocol: Protocol) -> None:

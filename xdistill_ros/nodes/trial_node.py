@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from xdistill_ros.policy.remote.description import RemoteError
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.trials import Outcome, ProtocolError, ResultsError, ResultsLog, Trial, TrialResult, protocol, status
 from xdistill_ros.trials.desk import Desk, Score, State
@@ -35,17 +36,22 @@ from .keeper import Keeper
 from .lifecycle import GraphNode, SetupError, run
 from .observed import Observed
 from .operator import InterruptedAttemptError, Operator
+from .policy_switch import PolicySwitch
 from .tunables import Tunable
 
 _ATTEMPTS = 3  # that the graph may spoil, one after the other, before a person has to look
 _ENDED = {SUCCESS: "success", OPERATOR: "ended by the operator"}
 
 
+class ReplannedError(Exception):
+    """A result was taken back: another trial is the next one."""
+
+
 class TrialNode(GraphNode):
     """See the module's docstring."""
 
     tunables: ClassVar[tuple[Tunable, ...]] = (
-        Tunable("protocol", "", "protocol file; empty: the next five parameters are one", read_only=True),
+        Tunable("protocol", "", "protocol file; empty: the next seven parameters are one", read_only=True),
         Tunable("tasks", "move_cube", "tasks, separated by commas", read_only=True),
         Tunable("conditions", "id", "conditions, separated by commas, with a count if wished: id:50,colour:15",
                 read_only=True),
@@ -53,6 +59,7 @@ class TrialNode(GraphNode):
         Tunable("first_seed", 100_000, "seed of each condition's first trial", 0, 2**31 - 1, read_only=True),
         Tunable("time_limit_s", 0.0, "world seconds of a trial; 0: the task's own limit", 0.0, 600.0, read_only=True),
         Tunable("bundles", "", "folder that holds a bundle for each task, by the task's name", read_only=True),
+        Tunable("remote", "", "description of a remote policy that is tried instead", read_only=True),
         Tunable("output", "", "folder for results, films, report; a run that is there is taken up", read_only=True),
         Tunable("episodes", False, "every trial becomes an episode; recorder_node must run", read_only=True),
         Tunable("settle_s", 0.4, "world seconds from reset to engagement, for the window to see only the new scene",
@@ -73,8 +80,9 @@ class TrialNode(GraphNode):
 
         self._protocol, folder = self._read_protocol()
         try:
-            self._contestants = Contestants(self._protocol, folder, Path(self.value("bundles")), self.rig)
-        except BundleError as error:
+            shipped = Path(self.value("bundles"))
+            self._contestants = Contestants(self._protocol, folder, shipped, self.rig)
+        except (BundleError, RemoteError) as error:
             raise SetupError(str(error)) from error
         self._output = Path(self.value("output"))
         self._plan = self._protocol.trials()
@@ -89,23 +97,18 @@ class TrialNode(GraphNode):
 
     def _read_protocol(self) -> tuple[protocol.Protocol, Path]:
         """The protocol and the folder that its paths are relative to, checked against what can be tried here."""
-        path = Path(self.value("protocol"))
-        if not self.value("protocol"):
-            flags = {name: self.value(name) for name in ("tasks", "conditions", "trials", "first_seed")}
-            bundles, limit_s = Path(self.value("bundles")), self.value("time_limit_s") or None
-            made = protocol.from_flags(**flags, bundles=bundles, time_limit_s=limit_s)
-        else:
-            made = protocol.load(path)
-        protocol.check_rig(made, self.rig, str(path) if self.value("protocol") else "the flags")
+        made, folder, source = protocol.of_parameters({name: self.value(name) for name in protocol.PARAMETERS})
+        protocol.check_rig(made, self.rig, source)
         if self.rig.simulation is not None:
             from xdistill_ros.sim import catalogue  # MuJoCo takes a while to import, and a robot's PC has none
 
-            protocol.check_conditions(made, catalogue.conditions(), made.name)
+            protocol.check_conditions(made, catalogue.conditions(), source)
             made = made.with_stages(catalogue.stages())
-        return made, path.parent
+        return made, folder
 
     def _connect(self) -> None:
         self._operator = Operator(self)
+        self._switch = PolicySwitch(self._operator, self._observed, self._contestants.both)
         self._attempts = Attempts(self, self._operator, self._observed, self._desk)
         self._keeper = Keeper(self, self._operator) if self.value("episodes") else None
         self._status = self.publisher(DiagnosticStatus, "/trial/status", self.qos.latched())
@@ -188,8 +191,10 @@ class TrialNode(GraphNode):
         from xdistill_ros.trials.table import progress_line
 
         spoilt = 0
-        while left := self._remaining():
-            self._changed.clear()
+        while True:
+            self._changed.clear()  # before looking at what remains, so that no undo is missed
+            if not (left := self._remaining()):
+                return
             try:
                 result = self._carry_out(left[0])
             except (CallError, InterruptedAttemptError) as error:
@@ -199,13 +204,12 @@ class TrialNode(GraphNode):
                     raise
                 self.get_logger().warning(f"{self._shown(left[0])} is run again: {error}")
                 continue
+            except ReplannedError:
+                continue
             if result is not None:
                 spoilt = 0
-                done = len(self._plan) - len(self._remaining())
-                console.print(
-                    progress_line(result, done, len(self._plan), status.shown_policy(self._protocol, left[0])),
-                    soft_wrap=True,
-                )
+                shown, done = status.shown_policy(self._protocol, left[0]), len(self._plan) - len(self._remaining())
+                console.print(progress_line(result, done, len(self._plan), shown), soft_wrap=True)
 
     def _remaining(self) -> list[Trial]:
         with self._log_lock:
@@ -229,10 +233,10 @@ class TrialNode(GraphNode):
         console.print(f"report: {report.write(self._log.path)}", soft_wrap=True)
 
     def _carry_out(self, trial: Trial) -> TrialResult | None:
-        """Sets up and runs a trial; None when it does not count, or is not the next one any more."""
+        """Sets up and runs a trial; None when a person does not let it count. Raises ReplannedError."""
         self._set_up(trial)
-        if self._protocol.started_by == "operator" and not self._confirmed("the table is set: start"):
-            return None
+        if self._protocol.started_by == "operator":
+            self._await_start("the table is set: start")
         with self._log_lock:
             self._go_on(attempt=self._log.begin(trial))
         picture = self._film.picture(self._image)
@@ -246,6 +250,7 @@ class TrialNode(GraphNode):
             self._spoilt(trial, str(error), "operator")
             return None
         with self._log_lock:
+            self._desk.enter(State.RESET)  # together with the result, or the status would say that it still runs
             self._log.append(result)
             if picture is not None:
                 self._starts.keep(trial, picture)
@@ -259,10 +264,10 @@ class TrialNode(GraphNode):
         self._under_way = UnderWay(trial)
         self._enter(State.RESET, f"{self._shown(trial)}: the arm goes home and the table is set")
         self._publish_ghost(trial)
-        self._contestants.use(trial, self._operator, self._observed)
+        self._contestants.use(trial, self._switch)
         self._wait_for_release()
         if not self._operator.simulated and not self._operator.at_home:
-            self._confirmed("stand clear: start sends the arm home and opens the hand")
+            self._await_start("stand clear: start sends the arm home and opens the hand")
             self._enter(State.RESET, "the arm goes home")
         self._operator.go_home()
         limit_s = self._protocol.tasks[trial.task].time_limit_s
@@ -278,16 +283,15 @@ class TrialNode(GraphNode):
         self._operator.wait(lambda: self._operator.mode, "the bridge says its mode")
         pressed = Reason.STOP_PRESSED.value in self._operator.mode or not self._operator.simulated
         while self._operator.mode.startswith("stopped") and pressed:
-            self._confirmed(f"the arm is {self._operator.mode}: reset it when all is clear, then start")
+            self._await_start(f"the arm is {self._operator.mode}: reset it when all is clear, then start")
 
-    def _confirmed(self, said: str) -> bool:
-        """Waits for a person's start; False when an undo has made another trial the next one."""
+    def _await_start(self, said: str) -> None:
+        """Waits for a person's start. Raises ReplannedError."""
         self._enter(State.READY, said)
         while not self._desk.started:
             if self._changed.is_set():
-                return False
+                raise ReplannedError
             self._operator.sleep()
-        return True
 
     @property
     def _now_on(self) -> UnderWay:
@@ -310,9 +314,9 @@ class TrialNode(GraphNode):
             episode = self._keeper.end() if self._keeper is not None else None
         success, stage, note = self._judged(trial, ended)
         return TrialResult(
-            task=trial.task, condition=trial.condition, seed=trial.seed, policy=trial.policy, attempt=self._now_on.attempt,
-            success=success, stage=stage, duration_s=ended.lasted_s, ended_by=ended.ended_by,
-            scored_by=self._protocol.scored_by, finished_at=now(), refusals=ended.refusals,
+            task=trial.task, condition=trial.condition, seed=trial.seed, policy=trial.policy,
+            attempt=self._now_on.attempt, success=success, stage=stage, duration_s=ended.lasted_s,
+            ended_by=ended.ended_by, scored_by=self._protocol.scored_by, finished_at=now(), refusals=ended.refusals,
             interventions=ended.interventions, latencies=ended.latencies, note=note, episode=episode,
             video=str(video.relative_to(self._output)) if video else None,
             provenance=self._contestants.provenance[trial.policy, trial.task],

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from .conditions import CONDITIONS
+from .conditions import conditions_of
 from .tasks import TASKS
-from .world import World
 
 
 def conditions() -> dict[str, tuple[str, ...]]:
     """The conditions of each task."""
-    return dict.fromkeys(TASKS, CONDITIONS)
+    return {name: conditions_of(task) for name, task in TASKS.items()}
 
 
 def stages() -> dict[str, tuple[str, ...]]:
-    """The stages of each task, in order; empty where it has none."""
-    return {name: tuple(getattr(task, "stages", ())) for name, task in TASKS.items()}
-
-
-def stage_of(world: World) -> str:
-    """The furthest stage that was reached since the reset; empty: none."""
-    return str(getattr(world, "stage", ""))
+    """The stages of each task, in order."""
+    return {name: task.stages for name, task in TASKS.items()}

@@ -91,7 +91,7 @@ def run(job: Job) -> TrialResult:
     success, stages = ended_by == "success", catalogue.stages()[trial.task]
     return TrialResult(
         task=trial.task, condition=trial.condition, seed=trial.seed, policy=trial.policy, attempt=job.attempt,
-        success=success, stage=stages[-1] if success and stages else catalogue.stage_of(world),
+        success=success, stage=stages[-1] if success and stages else world.stage,
         duration_s=world.elapsed_s, ended_by=ended_by, finished_at=now(),
         refusals={reason.value: times for reason, times in under_way.refusals.items()},
         interventions={reason.value: times for reason, times in under_way.controller.interventions.items()},

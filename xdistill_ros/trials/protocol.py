@@ -26,6 +26,8 @@ ID = "id"
 """The condition that is in distribution; all others are not."""
 StageName = Annotated[str, Field(pattern=r"^[^,\s][^,]*$", description="without a comma")]
 Conditions = Mapping[str, tuple[str, ...]]
+PARAMETERS = ("protocol", "tasks", "conditions", "trials", "first_seed", "time_limit_s", "bundles", "remote")
+"""Of trial_node, which say what is tried: a file, or flags."""
 
 
 class ProtocolError(ValueError):
@@ -119,6 +121,11 @@ class Protocol(Strict):
         return self
 
     @property
+    def by_bundle(self) -> list[str]:
+        """The policies that are bundles, not remote."""
+        return [name for name, one in self.policies.items() if one.remote is None]
+
+    @property
     def sha256(self) -> str:
         """Of what it says, whatever its comments and layout."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
@@ -181,11 +188,17 @@ def parse(document: dict[str, Any], source: str) -> Protocol:
 
 
 def from_flags(
-    tasks: str, conditions: str, trials: int, first_seed: int, bundles: Path | None, time_limit_s: float | None = None
+    tasks: str,
+    conditions: str,
+    trials: int,
+    first_seed: int,
+    bundles: Path | None,
+    time_limit_s: float | None = None,
+    remote: Path | None = None,
 ) -> Protocol:
     """The protocol that flags describe: `a,b`, `id:50,colour`, and how often where no count is named.
 
-    Raises ProtocolError.
+    The policy is the bundles in a folder, or a remote one. Raises ProtocolError.
     """
     names = [task.strip() for task in tasks.split(",")]
     if len(set(names)) != len(names):
@@ -194,10 +207,23 @@ def from_flags(
     document = {
         "name": "flags",
         "tasks": dict.fromkeys(names, plan),
-        "policies": {SHIPPED: {"bundles": bundles}},
+        "policies": {"remote": {"remote": remote}} if remote is not None else {SHIPPED: {"bundles": bundles}},
         "first_seed": first_seed,
     }
     return parse(document, "the flags")
+
+
+def of_parameters(given: Mapping[str, Any]) -> tuple[Protocol, Path, str]:
+    """The protocol that trial_node's parameters mean, the folder that its paths are relative to, and what to call it.
+
+    `given` has all of `PARAMETERS`. Raises ProtocolError.
+    """
+    if given["protocol"]:
+        path = Path(given["protocol"])
+        return load(path), path.parent, str(path)
+    flags = {name: given[name] for name in ("tasks", "conditions", "trials", "first_seed")}
+    places = {name: Path(given[name]) if given[name] else None for name in ("bundles", "remote")}
+    return from_flags(**flags, **places, time_limit_s=given["time_limit_s"] or None), Path(), "the flags"
 
 
 def condition_counts(text: str, default: int) -> dict[str, int]:

@@ -42,7 +42,7 @@ def shown(protocol: Protocol, trial: Trial) -> str:
 def values(
     protocol: Protocol, log: ResultsLog, desk: Desk, under_way: UnderWay | None, now_ns: int, stage: str, last: str
 ) -> dict[str, str]:
-    """All of it, in order. `stage`: reached so far, where the simulator knows. `last`: what became of the last trial."""
+    """All of it. `stage`: reached so far, where the simulator knows. `last`: what became of the last trial."""
     plan = protocol.trials()
     undoable = desk.may_undo() is None and bool(log.results)
     found = {
