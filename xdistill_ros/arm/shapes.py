@@ -151,9 +151,11 @@ def _nearest_to(point: Array, geometry: pin.GeometryModel, joint: int) -> float:
     """Distance of `point` in the frame of `joint` from the shapes on its body, metres."""
     at = pin.SE3(np.eye(3), np.asarray(point))
     return min(
-        coal.distance(
-            coal.Sphere(1e-6), _transform(at), shape.geometry, _transform(shape.placement),
-            coal.DistanceRequest(), coal.DistanceResult(),
+        float(
+            coal.distance(
+                coal.Sphere(1e-6), _transform(at), shape.geometry, _transform(shape.placement),
+                coal.DistanceRequest(), coal.DistanceResult(),
+            )
         )
         for shape in geometry.geometryObjects
         if shape.parentJoint == joint
@@ -195,7 +197,7 @@ def _rod(end: Array, radius: float) -> tuple[pin.SE3, coal.CollisionGeometry]:
 
 def _usual_radius(model: pin.Model, joint: int) -> float:
     length = sum(float(np.linalg.norm(placement.translation)) for placement in list(model.jointPlacements)[1:])
-    along = joint / max(1, model.njoints - 1)
+    along = joint / max(1, int(model.njoints) - 1)
     return max(_THICKNESS * (1.0 - 0.5 * along) * length, _THINNEST_M)
 
 
