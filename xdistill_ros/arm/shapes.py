@@ -55,7 +55,9 @@ class Shapes:
     def add(self, link: str, joint: int, placement: pin.SE3, shape: coal.CollisionGeometry) -> int:
         """Adds `shape` to the body of `joint`, and says at which place."""
         name = f"{link}_{self.geometry.ngeoms}"
-        index: int = self.geometry.addGeometryObject(pin.GeometryObject(name, joint, 0, placement, shape))
+        # by name: pinocchio 2 has another order
+        made = pin.GeometryObject(name=name, parent_joint=joint, placement=placement, collision_geometry=shape)
+        index: int = self.geometry.addGeometryObject(made)
         self.links.append(link)
         return index
 
