@@ -16,6 +16,7 @@ from .pairs import Pairs
 from .shapes import TABLE
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 # Rounding of the measurement, m.
 _ROUNDING_M = 1e-5
@@ -71,7 +72,7 @@ class Clearance:
             pairs = self._doubtful_along(path, least_m)
         return None
 
-    def _doubtful_along(self, path: Array, least_m: Array) -> Array:
+    def _doubtful_along(self, path: Array, least_m: Array) -> Indices:
         """The pairs (K,) whose bound, somewhere in the box of joint angles around `path`, is below `least_m`."""
         if not len(path):
             return np.zeros(0, dtype=np.intp)
@@ -79,7 +80,7 @@ class Clearance:
         moved = np.maximum(np.abs(low - self._known_at), np.abs(high - self._known_at))
         return np.flatnonzero(self._known_m - (moved * self._reach).sum(axis=1) < least_m)
 
-    def nearer_than(self, positions: Array, apart_m: Array) -> tuple[Array, Array]:
+    def nearer_than(self, positions: Array, apart_m: Array) -> tuple[Indices, Array]:
         """The pairs (K,) nearer than `apart_m` (M,) at joint angles (J,), and their distances (K,) in metres."""
         bound = self._known_m - (np.abs(positions - self._known_at) * self._reach).sum(axis=1)
         doubtful = np.flatnonzero(bound < apart_m)
@@ -87,7 +88,7 @@ class Clearance:
         near = doubtful[self._known_m[doubtful] < apart_m[doubtful]]
         return near, self._known_m[near]
 
-    def gradients(self, pairs: Array, positions: Array) -> Array:
+    def gradients(self, pairs: Indices, positions: Array) -> Array:
         """(K, J): metres a radian by which the distances of `pairs` (K,) grow at joint angles (J,)."""
         self._place(positions)
         twists = np.asarray(pin.computeJointJacobians(self._model, self._data))
@@ -107,7 +108,7 @@ class Clearance:
     def _place(self, positions: Array) -> None:
         pin.updateGeometryPlacements(self._model, self._data, self._geometry, self._distances, positions)
 
-    def _measure(self, pairs: Array, positions: Array) -> None:
+    def _measure(self, pairs: Indices, positions: Array) -> None:
         if not len(pairs):
             return
         self._place(positions)
@@ -147,7 +148,7 @@ class Clearance:
         if _slides(self._model, joint):
             return 1.0
         between = [index for index in list(self._model.supports[body]) if index > joint]
-        return sum(steps[index] for index in between) + self._extent(shape)
+        return float(sum(steps[index] for index in between)) + self._extent(shape)
 
     def _extent(self, index: int) -> float:
         """The greatest distance of the shape's points from the origin of its body."""
@@ -166,4 +167,5 @@ def _step(model: pin.Model, joint: int) -> float:
     fixed = float(np.linalg.norm(model.jointPlacements[joint].translation))
     if joint == 0 or not _slides(model, joint):
         return fixed
-    return fixed + max(abs(model.lowerPositionLimit[joint - 1]), abs(model.upperPositionLimit[joint - 1]))
+    ends = model.lowerPositionLimit[joint - 1], model.upperPositionLimit[joint - 1]
+    return fixed + float(np.abs(ends).max())

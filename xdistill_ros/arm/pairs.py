@@ -55,8 +55,8 @@ def keep_apart(rig: Rig, model: pin.Model) -> Pairs:
 
 
 def _may_meet(shapes: Shapes, model: pin.Model, first: int, second: int) -> bool:
-    one, other = (shapes.geometry.geometryObjects[index].parentJoint for index in (first, second))
-    return one != other and model.parents[one] != other and model.parents[other] != one
+    one, other = (int(shapes.geometry.geometryObjects[index].parentJoint) for index in (first, second))
+    return one != other and int(model.parents[one]) != other and int(model.parents[other]) != one
 
 
 def _set_pairs(geometry: pin.GeometryModel, pairs: list[tuple[int, int]]) -> None:

@@ -55,7 +55,9 @@ class Shapes:
     def add(self, link: str, joint: int, placement: pin.SE3, shape: coal.CollisionGeometry) -> int:
         """Adds `shape` to the body of `joint`, and says at which place."""
         name = f"{link}_{self.geometry.ngeoms}"
-        index: int = self.geometry.addGeometryObject(pin.GeometryObject(name, joint, 0, placement, shape))
+        # by name: pinocchio 2 has another order
+        made = pin.GeometryObject(name=name, parent_joint=joint, placement=placement, collision_geometry=shape)
+        index: int = self.geometry.addGeometryObject(made)
         self.links.append(link)
         return index
 
@@ -151,9 +153,11 @@ def _nearest_to(point: Array, geometry: pin.GeometryModel, joint: int) -> float:
     """Distance of `point` in the frame of `joint` from the shapes on its body, metres."""
     at = pin.SE3(np.eye(3), np.asarray(point))
     return min(
-        coal.distance(
-            coal.Sphere(1e-6), _transform(at), shape.geometry, _transform(shape.placement),
-            coal.DistanceRequest(), coal.DistanceResult(),
+        float(
+            coal.distance(
+                coal.Sphere(1e-6), _transform(at), shape.geometry, _transform(shape.placement),
+                coal.DistanceRequest(), coal.DistanceResult(),
+            )
         )
         for shape in geometry.geometryObjects
         if shape.parentJoint == joint
@@ -195,7 +199,7 @@ def _rod(end: Array, radius: float) -> tuple[pin.SE3, coal.CollisionGeometry]:
 
 def _usual_radius(model: pin.Model, joint: int) -> float:
     length = sum(float(np.linalg.norm(placement.translation)) for placement in list(model.jointPlacements)[1:])
-    along = joint / max(1, model.njoints - 1)
+    along = joint / max(1, int(model.njoints) - 1)
     return max(_THICKNESS * (1.0 - 0.5 * along) * length, _THINNEST_M)
 
 
