@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import tempfile
 import threading
@@ -33,6 +34,7 @@ class World:
 
     def __init__(self, probe: Any, rate_hz: float) -> None:
         from sensor_msgs.msg import Image, JointState
+        from std_msgs.msg import Float64MultiArray
         from trajectory_msgs.msg import JointTrajectory
 
         from xdistill_ros.arm.kinematics import Kinematics
@@ -52,14 +54,19 @@ class World:
         self._chunks = node.create_publisher(JointTrajectory, "/policy/action_chunk", probe.qos.stream())
         self.speeds: list[tuple[float, float]] = []
         """(steady time of arrival, fastest joint's speed in rad/s) of every command."""
+        # the bridge engages only while somebody takes its commands
+        probe.listen(Float64MultiArray, rig.arm.interface.topic, lambda _: None, probe.qos.command())
         probe.listen(JointState, "/arm/joint_command", self._on_command, probe.qos.stream(depth=500))
-        self._ended = threading.Event()
+        self._ended, self._threads = threading.Event(), list[threading.Thread]()
         for period_s, work in ((1 / PUBLISH_HZ, self._tick), (1 / rate_hz, self._shoot), (0.4, self._propose)):
-            threading.Thread(target=self._repeat, args=(period_s, work), daemon=True).start()
+            self._threads.append(threading.Thread(target=self._repeat, args=(period_s, work), daemon=True))
+            self._threads[-1].start()
 
     def close(self) -> None:
         """Everything stands still."""
         self._ended.set()
+        for thread in self._threads:
+            thread.join()
 
     def _repeat(self, period_s: float, work: Any) -> None:
         while not self._ended.wait(period_s):
@@ -134,13 +141,12 @@ def first_slower(speeds: list[tuple[float, float]], pressed_s: float) -> float:
     raise RuntimeError("the arm did not brake")
 
 
-async def measure(probe: Any, processes: Any, given: argparse.Namespace, folder: Path) -> None:
-    """Everything, on a running pair of nodes."""
+async def measure(world: World, pid: int, given: argparse.Namespace, folder: Path) -> None:
+    """Everything, on a running pair of nodes; `pid` is the dashboard's."""
     from tests.support.chromium import tab
     from tests.support.dashboard import Page
 
-    pid = processes._running["dashboard_node"].pid
-    world = World(probe, given.rate)
+    probe = world.probe
     print(f"{os.cpu_count()} cores, two cameras of 640x480 at {given.rate:.0f} Hz, load {os.getloadavg()[0]:.1f}")
     print(f"  nobody looks         {await share(pid, given.seconds):6.1f} % of a core")
     async with tab(folder) as shown:
@@ -157,7 +163,6 @@ async def measure(probe: Any, processes: Any, given: argparse.Namespace, folder:
             print(f"  STOP sent -> brakes  {summary(await stops(world, page, given.stops))}   of {given.stops}")
     answered = probe.status["dashboard_node"]["stage.stop"]
     print(f"  STOP in the node -> the bridge's answer: {answered} (median ms, p99 ms, count)")
-    world.close()
 
 
 COLLECT = """
@@ -197,7 +202,8 @@ def main() -> None:
             running.start()
             for process in processes:
                 probe.wait_state(process.name)
-            asyncio.run(measure(probe, running, given, folder))
+            with contextlib.closing(World(probe, given.rate)) as world:
+                asyncio.run(measure(world, running.pid("dashboard_node"), given, folder))
         finally:
             running.close()
             probe.close()

@@ -150,6 +150,10 @@ class Processes:
         self.signal(name, signal.SIGTERM)
         return self._running.pop(name).wait(timeout=PATIENCE_S)
 
+    def pid(self, name: str) -> int:
+        """Its number in /proc."""
+        return self._running[name].pid
+
     def alive(self, name: str) -> bool:
         """Whether the process runs."""
         return self._running[name].poll() is None
