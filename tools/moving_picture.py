@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.trials import read
+from xdistill_ros.trials.record import RESULTS
+
 Pixels = NDArray[np.uint8]
 TASKS = ("move_cube", "drawer_open", "door_close")
 ROWS = (("id", "id", "id"), ("perturbation", "colour", "distractor"))
@@ -37,11 +40,19 @@ def tiles(video: Path) -> list[Pixels]:
     return taken
 
 
-def picture(videos: Path) -> list[Pixels]:
+def films(run: Path) -> dict[tuple[str, str], Path]:
+    """The film of each task's and condition's first trial."""
+    found: dict[tuple[str, str], Path] = {}
+    for result in read(run / RESULTS):
+        if result.video:
+            found.setdefault((result.task, result.condition), run / result.video)
+    return found
+
+
+def picture(run: Path) -> list[Pixels]:
     """All frames of the whole picture."""
-    grid = [
-        [tiles(videos / f"{task}_{condition}.mp4") for task, condition in zip(TASKS, row, strict=True)] for row in ROWS
-    ]
+    found = films(run)
+    grid = [[tiles(found[shown]) for shown in zip(TASKS, row, strict=True)] for row in ROWS]
     length = max(len(film) for row in grid for film in row)
     return [
         np.vstack([np.hstack([film[min(index, len(film) - 1)] for film in row]) for row in grid])
@@ -56,7 +67,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="animated WebP to write")
     arguments = parser.parse_args()
     animation = cv2.Animation()
-    animation.frames = picture(arguments.run / "videos")
+    animation.frames = picture(arguments.run)
     animation.durations = np.full(len(animation.frames), round(1000 / RATE_HZ), np.int32)
     cv2.imwriteanimation(str(arguments.picture), animation, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
 
