@@ -70,14 +70,16 @@ def wire() -> Iterator[Wire]:
 def test_a_gripper_with_a_trajectory_controller_gets_one_point_at_rest_and_only_what_is_new(wire: Wire) -> None:
     output = GripperOutput(wire)
     heard = wire.controller(JointTrajectory, GRIPPER.topic)
-    for width_m in (GRIPPER.open_width_m, GRIPPER.open_width_m, GRIPPER.closed_width_m):
+    widths = GRIPPER.open_width_m, GRIPPER.closed_width_m
+    for count, width_m in enumerate(widths, 1):
         output.send(width_m)
-    wire.wait(heard, 2)
-    for message, position in zip(heard, (GRIPPER.open_joint, GRIPPER.closed_joint), strict=True):
+        output.send(width_m)
+        wire.wait(heard, count)
+    for message, width_m in zip(heard, widths, strict=True):
         assert list(message.joint_names) == [GRIPPER.joint]
         assert messages.to_ns(message.header.stamp) == 0, "begin at once"
         (point,) = message.points
-        assert list(point.positions) == pytest.approx([position])
+        assert list(point.positions) == pytest.approx([GRIPPER.joint_of(width_m)])
         assert list(point.velocities) == [0.0]
         assert messages.to_ns(point.time_from_start) == round(1e9 / RIG.arm.interface.rate_hz)
 
