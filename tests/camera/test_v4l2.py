@@ -13,6 +13,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -183,3 +184,25 @@ def test_what_is_no_camera_is_said(tmp_path: Path) -> None:
     refusal = V4L2Driver("front", made, made.driver).open()
     assert refusal.reason is Reason.CAMERA_FAILED
     assert "no camera that OpenCV can open" in refusal.sentence
+
+
+def test_a_webcam_that_goes_while_it_is_opened_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "video0"
+    device.touch()
+    camera = described(device)
+    modes = {
+        cv2.CAP_PROP_FRAME_WIDTH: camera.width_px, cv2.CAP_PROP_FRAME_HEIGHT: camera.height_px,
+        cv2.CAP_PROP_FPS: camera.rate_hz, cv2.CAP_PROP_FOURCC: int.from_bytes(camera.driver.format.encode(), "little"),
+    }  # fmt: skip
+
+    def unplugged(prop: int) -> float:
+        device.unlink(missing_ok=True)
+        return modes[prop]
+
+    released: list[bool] = []
+    opened = SimpleNamespace(isOpened=lambda: True, get=unplugged, release=lambda: released.append(True))
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: opened)
+    refusal = V4L2Driver("front", camera, camera.driver).open()
+    assert refusal.reason is Reason.CAMERA_NOT_FOUND
+    assert "has gone while it was opened" in refusal.sentence
+    assert released == [True]

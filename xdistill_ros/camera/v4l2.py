@@ -63,7 +63,11 @@ class V4L2Driver:
         if not capture.isOpened():
             return self._not_opened(device)
         self._capture = capture
-        refusal = self._check_mode() or self._set_picture(device)
+        try:
+            refusal = self._check_mode() or self._set_picture(device)
+        except OSError as error:
+            words = f"{device} has gone while it was opened ({error.strerror}); {_connected(device.parent)}"
+            refusal = self._refusal(Reason.CAMERA_NOT_FOUND, words)
         if refusal is not None:
             self.close()
         self._last_ns = self._counter = 0
@@ -151,6 +155,7 @@ class V4L2Driver:
         return now_ns - round(self._camera.latency_s * 1e9)
 
     def _count(self, stamp_ns: int) -> None:
+        """By the rig's period: what a webcam did not take, since it exposes longer in the dark, counts as well."""
         steps = round((stamp_ns - self._last_ns) / self._period_ns) if self._last_ns else 1
         self._last_ns, self._counter = stamp_ns, self._counter + max(steps, 1)
 
