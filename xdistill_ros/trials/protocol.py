@@ -222,7 +222,7 @@ def of_parameters(given: Mapping[str, Any]) -> tuple[Protocol, Path, str]:
         path = Path(given["protocol"])
         return load(path), path.parent, str(path)
     flags = {name: given[name] for name in ("tasks", "conditions", "trials", "first_seed")}
-    places = {name: Path(given[name]) if given[name] else None for name in ("bundles", "remote")}
+    places: dict[str, Any] = {name: Path(given[name]) if given[name] else None for name in ("bundles", "remote")}
     return from_flags(**flags, **places, time_limit_s=given["time_limit_s"] or None), Path(), "the flags"
 
 
