@@ -13,9 +13,22 @@ from xdistill_ros.rig import Rig
 from . import gl
 
 Pixels = NDArray[np.uint8]
+SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
 Millimetres = NDArray[np.uint16]
 FARTHEST_M = 10.0  # what lies beyond is not measured, as by a stereo camera's short baseline
-SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
+
+
+def depth(renderer: mujoco.Renderer) -> Millimetres:
+    """Depth (H, W) of the renderer's scene: millimetres along the optical axis, 0 beyond FARTHEST_M.
+
+    A real camera's noise, holes at edges and least distance are not in it.
+    """
+    renderer.enable_depth_rendering()
+    try:
+        metres = renderer.render()
+    finally:
+        renderer.disable_depth_rendering()
+    return np.where(metres > FARTHEST_M, 0.0, np.rint(1e3 * metres)).astype(np.uint16)
 
 
 class Painter:
@@ -64,16 +77,3 @@ class Painter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def depth(renderer: mujoco.Renderer) -> Millimetres:
-    """Depth (H, W) of the renderer's scene: millimetres along the optical axis, 0 beyond FARTHEST_M.
-
-    A real camera's noise, holes at edges and least distance are not in it.
-    """
-    renderer.enable_depth_rendering()
-    try:
-        metres = renderer.render()
-    finally:
-        renderer.disable_depth_rendering()
-    return np.where(metres > FARTHEST_M, 0.0, np.rint(1e3 * metres)).astype(np.uint16)
