@@ -16,9 +16,22 @@ from .ink import FULL, Drawn
 Pixels = NDArray[np.uint8]
 INK_HEIGHT_M = 0.001  # over its body's origin: on a sheet that is a little thinner
 _INK_HALF_THICK_M = 0.0002
+SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
 Millimetres = NDArray[np.uint16]
 FARTHEST_M = 10.0  # what lies beyond is not measured, as by a stereo camera's short baseline
-SLOW = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE)
+
+
+def depth(renderer: mujoco.Renderer) -> Millimetres:
+    """Depth (H, W) of the renderer's scene: millimetres along the optical axis, 0 beyond FARTHEST_M.
+
+    A real camera's noise, holes at edges and least distance are not in it.
+    """
+    renderer.enable_depth_rendering()
+    try:
+        metres = renderer.render()
+    finally:
+        renderer.disable_depth_rendering()
+    return np.where(metres > FARTHEST_M, 0.0, np.rint(1e3 * metres)).astype(np.uint16)
 
 
 class Painter:
@@ -88,16 +101,3 @@ def _add_ink(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData,
     for geom, half, middle, frame in zip(scene.geoms[scene.ngeom :], halves, middles, frames, strict=False):
         mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_BOX, half, middle, frame, rgba)
     scene.ngeom += count
-
-
-def depth(renderer: mujoco.Renderer) -> Millimetres:
-    """Depth (H, W) of the renderer's scene: millimetres along the optical axis, 0 beyond FARTHEST_M.
-
-    A real camera's noise, holes at edges and least distance are not in it.
-    """
-    renderer.enable_depth_rendering()
-    try:
-        metres = renderer.render()
-    finally:
-        renderer.disable_depth_rendering()
-    return np.where(metres > FARTHEST_M, 0.0, np.rint(1e3 * metres)).astype(np.uint16)
