@@ -36,7 +36,8 @@ class Network(Strict):
     hosts: dict[Name, Host] = Field(
         min_length=2,
         max_length=8,
-        description="by the name that `--host` takes; the first is the arm's, and its bridge and driver run nowhere else",
+        description="by the name that `--host` takes; the first is the arm's, and its bridge and driver run nowhere "
+        "else",
     )
     discovery: Literal["peers", "server"] = Field(
         default="peers",
