@@ -1,4 +1,4 @@
-"""The driver over xArm's SDK: what goes to the arm between commands, and in what words it says that it cannot."""
+"""The driver over xArm's SDK: what it asks of the box, and in what words it says that it cannot."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.support.arm_bench import limits
 from tests.support.fake_sdk.xarm import wrapper as fake
 from xdistill_ros import resources, rig
-from xdistill_ros.arm.xarm import DriverError, Servo, XArm, XArmGripper, connect_sdk
+from xdistill_ros.arm.xarm import DriverError, XArm, XArmGripper, connect_sdk
 from xdistill_ros.rig import Reason
 
 RIG = rig.load(resources.config("rigs/xarm6_webcam.yaml"))
 HOME = np.array(RIG.arm.home_rad)
-DT_S = 1.0 / RIG.arm.interface.rate_hz
-WATCHDOG_S = RIG.arm.safety.watchdog_s
-_, _, _, ACCELERATION = limits(RIG)
 
 
 @pytest.fixture
@@ -41,66 +35,9 @@ def connect(address: str) -> Any:
     return fake.XArmAPI(address, is_radian=True)
 
 
-def test_before_the_first_command_nothing_is_to_be_sent() -> None:
-    servo = Servo(RIG, HOME)
-    servo.step(0.0)
-    assert not servo.commanded
-    assert servo.command(HOME.tolist(), 0.0) is None
-    assert servo.commanded
-
-
-@given(st.lists(st.floats(-1.0, 1.0), min_size=6, max_size=6).map(np.array))
-def test_when_commands_cease_the_arm_brakes_at_its_limits_and_then_stands(velocity: np.ndarray) -> None:
-    servo = Servo(RIG, HOME)
-    ticks = 20
-    for tick in range(ticks):
-        assert servo.command((HOME + velocity * tick * DT_S).tolist(), tick * DT_S) is None
-        servo.step(tick * DT_S)
-    path = [servo.step((ticks + tick) * DT_S) for tick in range(200)]
-    steps = np.diff(np.array(path), axis=0) / DT_S
-    assert servo.braking
-    assert np.abs(np.diff(steps, axis=0)).max(initial=0.0) <= (ACCELERATION * DT_S).max() + 1e-9
-    assert np.array_equal(path[-1], path[-50])
-    # the last command is kept until the watchdog's time is over, then v^2 / 2a more at the most
-    assert np.all(np.abs(path[-1] - path[0]) <= velocity**2 / (2 * ACCELERATION) + np.abs(velocity) * DT_S + 1e-9)
-
-
-def test_commands_that_come_again_after_a_silence_must_be_near() -> None:
-    servo = Servo(RIG, HOME)
-    servo.command(HOME.tolist(), 0.0)
-    servo.step(0.0)
-    servo.step(1.0)
-    refusal = servo.command((HOME + np.array([0.0, 0.1, 0.0, 0.0, 0.0, 0.0])).tolist(), 1.0)
-    assert refusal is not None
-    assert refusal.reason is Reason.STEP_LIMIT
-    assert "joint2 is commanded 0.100 rad from where it is, limit 0.05" in refusal.sentence
-    assert servo.command((HOME + 0.01).tolist(), 1.0) is None
-    servo.step(1.0)
-    assert not servo.braking
-
-
-def test_what_is_wished_far_away_is_approached_no_faster_than_twice_the_joints_speed() -> None:
-    servo = Servo(RIG, HOME)
-    assert servo.command(HOME.tolist(), 0.0) is None
-    assert servo.command((HOME + 0.25).tolist(), 0.0) is None
-    speeds = np.abs(servo.step(0.0) - HOME) / DT_S
-    assert np.all(speeds <= 2.0 * limits(RIG)[2] + 1e-9)
-
-
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [([], Reason.COMMAND_SHAPE), ([0.0] * 7, Reason.COMMAND_SHAPE), ([float("nan")] * 6, Reason.COMMAND_NOT_FINITE)],
-)
-def test_garbage_is_refused_and_changes_nothing(values: list[float], reason: Reason) -> None:
-    servo = Servo(RIG, HOME)
-    refusal = servo.command(values, 0.0)
-    assert refusal is not None
-    assert refusal.reason is reason
-    assert np.array_equal(servo.step(0.0), HOME)
-
-
 def test_the_arm_is_read_and_served_in_radians(box: Path) -> None:
     arm = XArm(RIG, connect)
+    arm.hold()
     assert arm.read().positions == pytest.approx(HOME)
     assert arm.send(HOME + 0.1) is None
     assert json.loads((box / "joints").read_text()) == pytest.approx((HOME + 0.1).tolist())
@@ -113,26 +50,6 @@ def test_the_grippers_pulses_are_widths(box: Path) -> None:
     assert json.loads((box / "gripper").read_text()) == 200
 
 
-def test_while_a_hand_moves_the_arm_commands_are_refused_and_nothing_is_to_be_sent() -> None:
-    servo = Servo(RIG, HOME)
-    servo.command(HOME.tolist(), 0.0)
-    servo.free = True
-    refusal = servo.command(HOME.tolist(), DT_S)
-    assert refusal is not None
-    assert refusal.reason is Reason.FREE_DRIVE
-    servo.step(10 * WATCHDOG_S)
-    assert not servo.commanded
-    assert not servo.braking
-
-
-def test_an_arm_that_follows_commands_does_not_rest() -> None:
-    servo = Servo(RIG, HOME)
-    assert servo.rests
-    servo.command((HOME + 0.01).tolist(), 0.0)
-    servo.step(0.0)
-    assert not servo.rests
-
-
 def test_an_arm_that_a_hand_may_move_takes_no_set_points_until_it_is_held(box: Path) -> None:
     arm = XArm(RIG, connect)
     arm.free()
@@ -142,14 +59,50 @@ def test_an_arm_that_a_hand_may_move_takes_no_set_points_until_it_is_held(box: P
     assert arm.send(HOME) is None
 
 
-def test_an_arm_whose_emergency_stop_is_pressed_does_not_get_ready(box: Path) -> None:
+def test_what_an_arm_has_stopped_for_is_left_until_a_person_asks(box: Path) -> None:
     (box / "stop").touch()
-    with pytest.raises(DriverError, match="is its emergency stop released"):
-        XArm(RIG, connect)
+    arm = XArm(RIG, connect)
+    fault = arm.fault()
+    assert fault is not None
+    assert fault.reason is Reason.DRIVER_FAULT
+    with pytest.raises(DriverError, match="is the emergency stop released"):
+        arm.recover()
+    (box / "stop").unlink()
+    assert arm.fault() is not None, "the box keeps the error until it is cleared"
+    arm.recover()
+    assert arm.fault() is None
+
+
+@pytest.mark.parametrize("mode", [0, 2])
+def test_an_arm_in_another_mode_is_not_taken_for_one_that_follows(box: Path, mode: int) -> None:
+    """The SDK says that it took the set-point; the maker's program had changed the mode."""
+    arm = XArm(RIG, connect)
+    arm.hold()
+    (box / "mode").write_text(str(mode))
+    refusal = arm.send(HOME + 0.1)
+    assert refusal is not None
+    assert f"mode {mode}" in refusal.sentence
+    assert json.loads((box / "joints").read_text()) == pytest.approx(HOME.tolist())
+
+
+@pytest.mark.usefixtures("box")
+def test_a_paused_arm_does_not_serve() -> None:
+    apis: list[Any] = []
+
+    def kept(address: str) -> Any:
+        apis.append(connect(address))
+        return apis[-1]
+
+    arm = XArm(RIG, kept)
+    arm.hold()
+    assert arm.unready() is None
+    apis[0].state = 3
+    assert arm.unready() is not None
 
 
 def test_an_arm_that_stops_under_way_says_what_to_do_and_recovers(box: Path) -> None:
     arm = XArm(RIG, connect)
+    arm.hold()
     (box / "stop").touch()
     refusal = arm.send(HOME)
     assert refusal is not None
@@ -165,17 +118,42 @@ def test_a_pulled_cable_is_an_error_in_words(box: Path) -> None:
     (box / "gone").touch()
     with pytest.raises(DriverError, match="does not answer"):
         arm.read()
+    with pytest.raises(Exception, match="connect socket failed"):
+        arm.reconnect()
+    (box / "gone").unlink()
+    arm.reconnect()
+    assert arm.read().positions == pytest.approx(HOME)
+
+
+def test_a_gripper_that_does_not_obey_is_an_error_and_its_connection_is_closed(box: Path) -> None:
+    apis: list[Any] = []
+
+    def deaf(address: str) -> Any:
+        apis.append(connect(address))
+        apis[-1].set_gripper_enable = lambda _: 19
+        return apis[-1]
+
+    with pytest.raises(DriverError, match=r"set_gripper_enable\(True\) gave SDK code 19"):
+        XArmGripper(RIG, deaf)
+    assert not apis[0].connected
+    gripper = XArmGripper(RIG, connect)
+    (box / "mute").touch()
+    with pytest.raises(DriverError, match="the gripper does not answer"):
+        gripper.width_m()
 
 
 @pytest.mark.usefixtures("box")
 def test_an_arm_of_another_number_of_joints_is_refused() -> None:
+    apis: list[Any] = []
+
     def seven(address: str) -> Any:
-        api = connect(address)
-        api.axis = 7
-        return api
+        apis.append(connect(address))
+        apis[-1].axis = 7
+        return apis[-1]
 
     with pytest.raises(DriverError, match=r"has 7 joints, arm\.joints has 6"):
         XArm(RIG, seven)
+    assert not apis[0].connected, "the connection is closed"
 
 
 @pytest.mark.usefixtures("box")
@@ -197,5 +175,5 @@ def test_what_is_faked_of_the_sdk_has_the_real_ones_names() -> None:
         if not name.startswith("_"):
             real = _parameters(getattr(XArmAPI, name))
             assert set(_parameters(method)) <= set(real), f"{name} takes {real}"
-    for name in ("axis", "connected", "error_code", "state"):
+    for name in ("axis", "connected", "error_code", "mode", "state"):
         assert hasattr(XArmAPI, name)

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 import pytest
 from trajectory_msgs.msg import JointTrajectory
 
-from tests.support.graph import PATIENCE_S, ROOT, Probe, Stack, own_domain, stack
+from tests.support.graph import PATIENCE_S, ROOT, Probe, Stack, hold_index, own_domain, stack
+from xdistill_ros.cli import main
 from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.ask_arm import SERVICES
 from xdistill_ros.nodes.observed import STAGES
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.prefix import committed_at
@@ -141,6 +144,27 @@ def test_an_interrupted_trace_prints_what_it_has_heard(graph: Stack) -> None:
     table, errors = asked.communicate(timeout=PATIENCE_S)
     assert asked.returncode == 0, errors
     assert {"capture", "encode", "command"} <= set(shown(table))
+
+
+def test_the_arm_is_asked_by_a_word(graph: Stack, moving: Probe) -> None:
+    place = ("--rig", str(graph.options.rig), "--domain", str(graph.options.domain))
+
+    def arm(word: str) -> tuple[int, str]:
+        said, errors = (asked := xdistill("arm", word, *place)).communicate(timeout=PATIENCE_S)
+        return asked.returncode, said + errors
+
+    since = len(moving.modes)
+    assert arm("hold")[0] == 0
+    hold_index(moving, "not_engaged", since)
+    assert arm("stop")[0] == 0
+    status, said = arm("engage")
+    assert status == 1
+    assert "stopped" in said
+    assert arm("reset")[0] == 0
+
+
+def test_every_word_to_the_arm_has_its_service() -> None:
+    assert set(get_args(main.ArmWord)) == set(SERVICES)
 
 
 def test_without_a_graph_trace_says_so_and_nobody_is_well(graph: Stack) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
 from tests.support import fake_sdk
-from tests.support.graph import Probe, Stack, own_domain, stack_of
+from tests.support.arm_bench import limits
+from tests.support.graph import Probe, Stack, hold_index, own_domain, stack_of
 from tests.support.real_arm import Swaying, write_real_rig
 from xdistill_ros import graph as graphs
 from xdistill_ros import resources
@@ -68,44 +72,112 @@ def test_the_bridge_moves_the_arm_through_the_driver_and_its_death_brakes_it(dri
     assert joints(box) == still, "the arm stands"
 
 
-def test_an_emergency_stop_holds_the_arm_until_it_is_recovered_and_engaged(driven: Stack, box: Path) -> None:
+def assert_stands_until_engaged(driven: Stack, box: Path) -> None:
+    """Recovered, the arm stays where it is, though the policy goes on; engaged, it moves."""
+    probe = driven.probe
+    stopped = joints(box)
+    since = len(probe.modes)
+    for _ in range(4):
+        seen = probe.reports
+        probe.wait(lambda seen=seen: probe.reports > seen, "diagnostics")
+    assert joints(box) == pytest.approx(stopped, abs=1e-6), "nobody has consented to motion"
+    assert not [mode for mode, _ in probe.modes[since:] if not mode.startswith("hold")]
+    probe.trigger("/arm/reset")
+    probe.engage_at_rest()
+    probe.wait_moving()
+    probe.wait(lambda: joints(box) != stopped, "the arm moves again")
+
+
+def test_an_arm_that_was_stopped_moves_again_only_when_it_is_recovered_and_engaged(driven: Stack, box: Path) -> None:
     probe = driven.probe
     Swaying(probe)
     probe.engage_at_rest()
     probe.wait_moving()
+    since = len(probe.modes)
     (box / "stop").touch()
     probe.wait_reason("xarm_node", "driver_fault")
-    stopped = joints(box)
+    hold_index(probe, "driver_fault", since)
+    answer = probe.engage()
+    assert not answer.success
+    assert "recover" in answer.message, "it says what to do"
     assert not probe.trigger("/xarm/recover").success, "it is still pressed"
-    probe.engage(False)
     (box / "stop").unlink()
     assert probe.trigger("/xarm/recover").success
-    assert joints(box) == pytest.approx(stopped, abs=0.06), "what it was told before is not done afterwards"
+    assert_stands_until_engaged(driven, box)
 
 
-def test_a_hand_moves_the_arm_and_it_stays_where_it_was_left(driven: Stack, box: Path) -> None:
+def test_a_cable_that_was_pulled_is_found_again_by_the_same_process_and_nothing_moves(driven: Stack, box: Path) -> None:
     probe = driven.probe
     heard: list[JointState] = []
     probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
     Swaying(probe)
     probe.engage_at_rest()
     probe.wait_moving()
+    since = len(probe.modes)
+    (box / "gone").touch()
+    hold_index(probe, "driver_fault", since)
+    (box / "mode").write_text("0")  # the box has stopped the arm by itself
+    (box / "gone").unlink()
+    count = len(heard)
+    probe.wait(lambda: len(heard) > count, "the arm's states come again")
+    assert driven.processes.alive("xarm_node")
+    assert probe.trigger("/xarm/recover").success
+    assert_stands_until_engaged(driven, box)
+
+
+def test_a_gripper_that_is_silent_or_commanded_nonsense_is_named_and_the_arm_goes_on(driven: Stack, box: Path) -> None:
+    probe = driven.probe
+    wishes = probe.node.create_publisher(Float64MultiArray, probe.rig.gripper.topic, probe.qos.command())
+    heard: list[JointState] = []
+    probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
+    probe.wait(lambda: heard and wishes.get_subscription_count(), "the driver is there")
+    for values, reason in (([math.nan], "command_not_finite"), ([0.1, 0.2], "command_shape")):
+        wishes.publish(Float64MultiArray(data=values))
+        probe.wait_reason("xarm_node", reason)
+    (box / "mute").touch()
+    probe.wait_reason("xarm_node", "driver_fault")
+    (box / "mute").unlink()
+    probe.wait(lambda: "driver_fault" not in probe.status["xarm_node"].get("reason", ""), "it answers again")
+    count = len(heard)
+    probe.wait(lambda: len(heard) > count, "states go on")
+
+
+def test_asked_to_end_while_the_arm_moves_the_driver_brakes_it_first(driven: Stack, box: Path) -> None:
+    probe = driven.probe
+    Swaying(probe)
+    probe.engage_at_rest()
+    probe.wait_moving()
+    assert driven.processes.end("xarm_node") == 0
+    sent = np.array([json.loads(line) for line in (box / "sent").read_text().splitlines()])
+    steps = np.diff(sent[-60:], axis=0)
+    assert np.abs(steps[-1]).max() < 1e-3, "it ends at rest"
+    dt_s = 1.0 / probe.rig.arm.interface.rate_hz
+    jolts = np.abs(np.diff(steps, axis=0)).max(axis=0) / dt_s**2
+    assert np.all(jolts <= 3.0 * limits(probe.rig)[3] + 1e-6)
+
+
+def test_a_hand_moves_the_arm_and_it_stays_where_it_was_left(driven: Stack, box: Path) -> None:
+    probe = driven.probe
+    heard: list[JointState] = []
+    probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
+    swaying = Swaying(probe)
+    probe.engage_at_rest()
+    probe.wait_moving()
     refused = free_drive(probe, True)
     assert not refused.success
     assert "the arm moves" in refused.message
-    probe.engage(False)
+    swaying.stop()
     probe.ask(partial(free_drive, probe, True))
-    left = [angle + 0.2 for angle in joints(box)]
-    (box / "joints").write_text(json.dumps(left))
+    hold_index(probe, "free_drive", 0)
+    left = [angle + 0.03 for angle in joints(box)]
+    written = box / "joints.led"
+    written.write_text(json.dumps(left))
+    written.replace(box / "joints")  # whole at every instant
     probe.wait(lambda: list(heard[-1].position[:6]) == pytest.approx(left), "where the hand led it")
-    probe.wait_reason("xarm_node", "free_drive")
+    assert not probe.engage().success
     assert free_drive(probe, False).success
-    count = len(heard)
-    probe.wait(lambda: len(heard) > count + 30, "states go on")
-    assert joints(box) == pytest.approx(left), "what the bridge had held before is not gone back to"
-    probe.trigger("/arm/reset")
-    probe.engage_at_rest()
-    assert joints(box) == pytest.approx(left, abs=0.06), "engaging begins where the arm is"
+    Swaying(probe)
+    assert_stands_until_engaged(driven, box)
 
 
 def free_drive(probe: Probe, on: bool) -> Any:

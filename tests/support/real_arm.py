@@ -116,7 +116,11 @@ class Swaying:
         self._rig = probe.rig
         self._home = Kinematics(probe.rig).forward(np.array(probe.rig.arm.home_rad))
         self._publisher = probe.node.create_publisher(JointTrajectory, "/policy/action_chunk", probe.qos.stream())
-        probe.node.create_timer(0.3, self._propose)
+        self._timer = probe.node.create_timer(0.3, self._propose)
+
+    def stop(self) -> None:
+        """No further chunks."""
+        self._timer.cancel()
 
     def _propose(self) -> None:
         period_ns = round(1e9 / self._rig.policy.rate_hz)

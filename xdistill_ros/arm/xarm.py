@@ -1,13 +1,14 @@
-"""A UFACTORY arm (xArm 5/6/7, Lite 6, 850) over the maker's SDK, without ros2_control.
+"""A UFACTORY arm (xArm 5, 6, 7, 850) with the maker's gripper, over the maker's SDK, without ros2_control.
 
-`Servo` decides what goes to the arm: the last command while commands come, else braking at the joints' limits, to rest.
 `XArm` and `XArmGripper` speak to the controller box, each on a connection of its own, since the gripper's answers take
-as long as several control periods. No ROS in here; whose thread calls is the node's business.
+as long as several control periods. What goes to the arm when is `servo`'s. No ROS in here; whose thread calls is the
+node's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,23 +16,17 @@ from numpy.typing import NDArray
 
 from xdistill_ros.rig import Reason, Refusal, Rig
 
-from .limits import braked
-
 Array = NDArray[np.float64]
 
 # The SDK's API codes: 2 says that a warning stands, and the command was taken nevertheless.
 _TAKEN = (0, 2)
 _SERVO_MODE, _TEACHING_MODE = 1, 2
-_READY, _STOPPED = 0, (4, 5)
+_READY, _PAUSED, _STOPPED = 0, 3, (4, 5)
+# The box reports its mode five times a second, and the SDK believes the last report.
+_MODE_S, _ASK_S = 2.0, 0.02
 # The maker's gripper: position -10 (shut) to 850 (open), in tenths of a millimetre of opening; pulses a second.
 _PULSES_PER_M, _GRIPPER_SPEED = 10_000.0, 3000
-# A command after a stop must be this near to where the arm is, rad: the bridge has been engaged anew since.
-_NEAR_RAD = 0.05
-# Set-points go at most so many times as fast as the joints may: a message that came late is made up for, a leap is not.
-_HURRY = 2.0
-# Slower than this, rad/s, an arm is let go into a hand's.
-_REST_RAD_S = 0.01
-_REMEDY = "look at it, mend the cause, then call /xarm/recover, /arm/reset and /arm/engage"
+REMEDY = "look at it, mend the cause, then `xdistill arm recover` (/xarm/recover), /arm/reset and /arm/engage"
 
 
 class DriverError(Exception):
@@ -45,108 +40,77 @@ class Measured(NamedTuple):
     velocities: Array
 
 
-class Servo:
-    """The set-points between commands and arm; its watchdog brakes the arm when commands cease."""
+class _Line:
+    """A connection to the controller box. What changes something raises DriverError where it is not obeyed."""
 
-    def __init__(self, rig: Rig, positions: Array) -> None:
-        """Begins at rest at the measured `positions` (J,)."""
-        self._names = rig.arm.joint_names
-        self.free = False
-        """Whether a hand moves the arm: nothing is sent to it."""
-        self._dt_s = 1.0 / rig.arm.interface.rate_hz
-        self._step = rig.arm.safety.command_step_rad
-        self._watchdog_s = rig.arm.safety.watchdog_s
-        joints = list(rig.arm.joints.values())
-        self._acceleration = np.array([joint.acceleration_rad_s2 for joint in joints])
-        self._furthest = _HURRY * self._dt_s * np.array([joint.velocity_rad_s for joint in joints])
-        self.seed(positions)
+    def __init__(self, rig: Rig, connect: Callable[[str], Any] | None) -> None:
+        assert rig.arm.driver is not None, "the rig names its driver"
+        self._address = rig.arm.driver.address
+        self._connect = connect or connect_sdk
+        self._api: Any = None
+        self.reconnect()
 
-    def seed(self, positions: Array) -> None:
-        """At rest at `positions` (J,); nothing is commanded until the next command."""
-        self._positions = np.array(positions)
-        self._velocities = np.zeros_like(self._positions)
-        self._wish: Array | None = None
-        self._heard_s = float("-inf")
-        self.braking = False
-        """Whether commands have ceased since the last one."""
+    def reconnect(self) -> None:
+        """A new connection in place of the old one."""
+        self.close()
+        self._api = self._connect(self._address)
+        try:
+            self._greet()
+        except DriverError:
+            self.close()
+            raise
 
-    @property
-    def commanded(self) -> bool:
-        """Whether a command has come since `seed`, and no hand moves the arm: else nothing is sent to it."""
-        return self._wish is not None and not self.free
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._api is not None:
+            self._api.disconnect()
 
-    @property
-    def rests(self) -> bool:
-        """Whether the last set-point was that of an arm at rest."""
-        return bool((np.abs(self._velocities) < _REST_RAD_S).all())
+    def _greet(self) -> None:
+        """What is to be seen to on a new connection."""
 
-    def command(self, values: Sequence[float], steady_s: float) -> Refusal | None:
-        """Takes a set-point (J,) rad that came at `steady_s`, or says why not, which changes nothing."""
-        if self.free:
-            return Refusal(Reason.FREE_DRIVE, "a hand moves the arm: call /xarm/free_drive with false first")
-        wish = np.asarray(values, dtype=np.float64)
-        if wish.shape != self._positions.shape:
-            sentence = f"a command of {wish.size} values, the arm has {len(self._names)} joints"
-            return Refusal(Reason.COMMAND_SHAPE, sentence)
-        if not np.isfinite(wish).all():
-            return Refusal(Reason.COMMAND_NOT_FINITE, f"a command of {wish.tolist()} rad")
-        limit = self._step if self._follows(steady_s) else _NEAR_RAD
-        away = np.abs(wish - self._positions)
-        if away.max() > limit:
-            joint = int(np.argmax(away))
-            sentence = f"{self._names[joint]} is commanded {away[joint]:.3f} rad from where it is, limit {limit}"
-            return Refusal(Reason.STEP_LIMIT, f"{sentence}; /arm/engage begins where the arm is")
-        self._wish, self._heard_s = wish, steady_s
-        return None
+    def _must(self, method: str, value: object, **more: object) -> None:
+        code = getattr(self._api, method)(value, **more)
+        if code not in _TAKEN:
+            said = f"{method}({value}) gave SDK code {code}, {self._said()}"
+            raise DriverError(f"the box at {self._address} does not obey: {said}; is the emergency stop released?")
 
-    def step(self, steady_s: float) -> Array:
-        """The set-point (J,) of this period."""
-        follows = self._follows(steady_s)
-        self.braking = self.commanded and not follows
-        if self._wish is not None and follows:
-            change = np.clip(self._wish - self._positions, -self._furthest, self._furthest)
-            self._velocities = change / self._dt_s
-        else:
-            self._velocities = braked(self._velocities, self._acceleration, self._dt_s)
-        self._positions = self._positions + self._velocities * self._dt_s
-        return self._positions
-
-    def _follows(self, steady_s: float) -> bool:
-        """Whether commands come."""
-        return steady_s - self._heard_s <= self._watchdog_s
+    def _said(self) -> str:
+        return f"mode {self._api.mode}, state {self._api.state}, error {self._api.error_code}"
 
 
-class XArm:
+class XArm(_Line):
     """The arm's joints. Every method waits for the controller box's answer, about a millisecond."""
 
     def __init__(self, rig: Rig, connect: Callable[[str], Any] | None = None) -> None:
-        """Connects and makes the arm ready to be served with set-points. Raises DriverError."""
-        assert rig.arm.driver is not None, "the rig names its driver"
+        """Connects, and changes nothing: not what the arm has stopped for, nor its mode. Raises DriverError."""
         self._joints = len(rig.arm.joints)
-        self._address = rig.arm.driver.address
-        self._api = (connect or connect_sdk)(self._address)
-        if self._api.axis != self._joints:
-            self.close()
-            raise DriverError(f"the arm at {self._address} has {self._api.axis} joints, arm.joints has {self._joints}")
-        self.recover()
+        super().__init__(rig, connect)
+
+    def _greet(self) -> None:
+        axes = self._api.axis
+        if axes != self._joints:
+            raise DriverError(f"the arm at {self._address} has {axes} joints, arm.joints has {self._joints}")
+
+    def fault(self) -> Refusal | None:
+        """What the arm has stopped for and only a person may clear; None when it may be made ready."""
+        self._api.get_err_warn_code()
+        return self._stopped(self._said()) if self._api.error_code else None
 
     def recover(self) -> None:
         """Clears what the arm has stopped for and makes it ready. Raises DriverError when it stays stopped."""
         self._api.clean_error()
         self._api.clean_warn()
-        self._must("motion_enable", True)
         self.hold()
 
     def hold(self) -> None:
         """The arm stands where it is and takes set-points. Raises DriverError."""
-        self._must("set_mode", _SERVO_MODE)
-        self._must("set_state", _READY)
+        self._must("motion_enable", True)
+        self._enter(_SERVO_MODE)
 
     def free(self) -> None:
         """The arm can be moved by hand: the SDK's joint teaching mode, which holds up the payload that the box was
         told of. Raises DriverError."""
-        self._must("set_mode", _TEACHING_MODE)
-        self._must("set_state", _READY)
+        self._enter(_TEACHING_MODE)
 
     def read(self) -> Measured:
         """The newest measured state. Raises DriverError when the connection is lost."""
@@ -159,44 +123,46 @@ class XArm:
     def send(self, positions: Array) -> Refusal | None:
         """One set-point (J,) rad; why the arm did not take it."""
         code = self._api.set_servo_angle_j(positions.tolist(), is_radian=True)
-        if code in _TAKEN and self._api.state not in _STOPPED and self._api.error_code == 0:
-            return None
-        said = f"SDK code {code}, state {self._api.state}, error {self._api.error_code}"
-        return Refusal(Reason.DRIVER_FAULT, f"the arm has stopped ({said}): {_REMEDY}")
+        return self.unready() if code in _TAKEN else self._stopped(f"SDK code {code}, {self._said()}")
+
+    def unready(self) -> Refusal | None:
+        """Why the arm would not follow set-points, by what the box reported last; None where it would."""
+        # in another mode the SDK says that it took them, and the arm stands
+        serves = self._api.state not in (_PAUSED, *_STOPPED) and self._api.mode == _SERVO_MODE
+        return None if serves and self._api.error_code == 0 else self._stopped(self._said())
 
     def stop(self) -> None:
         """Stops the arm by its own means."""
         self._api.set_state(_STOPPED[0])
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self._api.disconnect()
+    def _enter(self, mode: int) -> None:
+        self._must("set_mode", mode)
+        self._must("set_state", _READY)
+        gives_up_s = time.monotonic() + _MODE_S
+        while self._api.mode != mode:
+            if time.monotonic() > gives_up_s:
+                raise DriverError(f"the arm at {self._address} does not enter mode {mode}: {self._said()}")
+            time.sleep(_ASK_S)
 
-    def _must(self, method: str, value: object) -> None:
-        code = getattr(self._api, method)(value)
-        if code not in _TAKEN:
-            said = f"{method}({value}) gave SDK code {code}, error {self._api.error_code}"
-            raise DriverError(f"the arm at {self._address} does not get ready: {said}; is its emergency stop released?")
+    @staticmethod
+    def _stopped(said: str) -> Refusal:
+        return Refusal(Reason.DRIVER_FAULT, f"the arm has stopped ({said}): {REMEDY}")
 
 
-class XArmGripper:
-    """The maker's parallel gripper at the arm's flange. Every method waits, up to 20 ms."""
+class XArmGripper(_Line):
+    """The maker's parallel gripper at the arm's flange. Every method waits, up to 20 ms, and raises DriverError."""
 
     def __init__(self, rig: Rig, connect: Callable[[str], Any] | None = None) -> None:
-        """Connects and enables it. Raises DriverError."""
-        assert rig.arm.driver is not None, "the rig names its driver"
-        self._api = (connect or connect_sdk)(rig.arm.driver.address)
-        for method, value in (
-            ("set_gripper_enable", True),
-            ("set_gripper_mode", 0),
-            ("set_gripper_speed", _GRIPPER_SPEED),
-        ):
-            code = getattr(self._api, method)(value)
-            if code not in _TAKEN:
-                raise DriverError(f"the gripper does not get ready: {method}({value}) gave SDK code {code}")
+        """Connects and enables it."""
+        super().__init__(rig, connect)
+
+    def _greet(self) -> None:
+        self._must("set_gripper_enable", True)
+        self._must("set_gripper_mode", 0)
+        self._must("set_gripper_speed", _GRIPPER_SPEED)
 
     def width_m(self) -> float:
-        """The measured opening, metres. Raises DriverError when it does not answer."""
+        """The measured opening, metres."""
         code, pulses = self._api.get_gripper_position()
         if code not in _TAKEN or pulses is None:
             raise DriverError(f"the gripper does not answer (SDK code {code})")
@@ -204,11 +170,7 @@ class XArmGripper:
 
     def open_to(self, width_m: float) -> None:
         """Begins to open or close to `width_m`, and does not wait until it is there."""
-        self._api.set_gripper_position(round(width_m * _PULSES_PER_M), wait=False)
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._api.disconnect()
+        self._must("set_gripper_position", round(width_m * _PULSES_PER_M), wait=False)
 
 
 def connect_sdk(address: str) -> Any:

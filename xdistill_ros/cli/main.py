@@ -26,6 +26,7 @@ app.command("export")(export.export)
 app.command("replay")(replay.replay)
 app.command()(analyse.analyse)
 
+ArmWord = Literal["engage", "hold", "stop", "reset", "home", "release", "recover", "free-drive", "end-free-drive"]
 GraphName = Literal["policy", "sim", "demo", "record", "trial"]
 RigPath = Annotated[
     Path | None, typer.Option("--rig", help="Rig file; by default $XDISTILL_RIG, else the simulated table.")
@@ -46,6 +47,21 @@ def _rig(path: Path | None):  # type: ignore[no-untyped-def]  # its type would b
     except RigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+
+
+def _join(rig: Path | None, domain: int | None, host: str):  # type: ignore[no-untyped-def]  # as above
+    """As `_rig`, with the environment that reaches its graph: to be called before rclpy is imported."""
+    import os
+
+    from xdistill_ros.graph import environment
+
+    path, loaded = _rig(rig)
+    try:
+        os.environ.update(environment(loaded, domain, host))
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    return path, loaded
 
 
 @app.command()
@@ -106,16 +122,7 @@ def trace(
     host: Host = "",
 ) -> None:
     """Print how long each stage of the running graph takes, from exposure to command."""
-    import os
-
-    from xdistill_ros.graph import environment
-
-    _, loaded = _rig(rig)
-    try:
-        os.environ.update(environment(loaded, domain, host))  # before rclpy reads it
-    except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    _join(rig, domain, host)
     from xdistill_ros.nodes.trace import print_table
 
     raise typer.Exit(print_table(seconds, namespace))
@@ -134,15 +141,11 @@ def health(
     namespace: Namespace = "",
 ) -> None:
     """Say how the running graph's nodes are; ends 0 when all are active. Containers ask this."""
-    import os
-
     from xdistill_ros import graph as graphs
 
-    path, loaded = _rig(rig)
+    path, loaded = _join(rig, domain, host)
     try:
-        options = graphs.Options(rig=path, host=host)
-        processes = graphs.build(graph, loaded, options).processes if graph else ()
-        os.environ.update(graphs.environment(loaded, domain, host))  # before rclpy reads it
+        processes = graphs.build(graph, loaded, graphs.Options(rig=path, host=host)).processes if graph else ()
     except (FileNotFoundError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -150,6 +153,29 @@ def health(
 
     nodes = [process.name for process in processes if "rig" in process.parameters]  # not the discovery server
     raise typer.Exit(print_roll(nodes, seconds, namespace))
+
+
+@app.command()
+def arm(
+    word: Annotated[
+        ArmWord,
+        typer.Argument(
+            help="engage: may move, as the policy says. hold: comes to rest. stop: the same, until reset. home. "
+            "release: opens the gripper. recover, free-drive, end-free-drive: of an xArm without ros2_control."
+        ),
+    ],
+    rig: RigPath = None,
+    domain: Domain = None,
+    namespace: Namespace = "",
+    host: Host = "",
+) -> None:
+    """Ask the running graph's arm for something; says the answer, and ends 1 when it was refused."""
+    _join(rig, domain, host)
+    from xdistill_ros.nodes.ask_arm import SERVICES, ask
+
+    granted, answer = ask(*SERVICES[word], namespace)
+    typer.echo(answer or word, err=not granted)
+    raise typer.Exit(0 if granted else 1)
 
 
 @app.command()

@@ -59,10 +59,12 @@ def configuration(graph: Graph, folder: Path) -> RawConfigParser:
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
     variables = ",".join(f'{key}="{_escape(value)}"' for key, value in graph.environment.items())
-    for process in graph.processes:
+    for place, process in enumerate(graph.processes, 1):
         made[f"program:{process.name}"] = {
             "command": _escape(" ".join(f'"{word}"' for word in command(process, folder))),
             "environment": variables,
+            # supervisor ends the last one first: the bridge brings the arm to rest while its driver still serves
+            "priority": str(place),
             "autorestart": "true" if process.restart else "false",
             "startsecs": "3" if process.restart else "0",
             "stopsignal": "TERM",

@@ -13,6 +13,7 @@ import time
 from functools import partial
 from typing import Any, ClassVar
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
@@ -71,6 +72,12 @@ class ArmBridgeNode(GraphNode):
         self._at_rest = threading.Event()
         self._publish()
         self._controllers = None if self.value("shadow") else ControllerWatch(self, self._arm_output.topic)
+        self._driver: Hold | None = None  # why the arm's own driver does not serve
+        if self.rig.arm.driver is not None and not self.value("shadow"):
+            self._driver = Hold(Reason.NO_CONTROLLER, "xarm_node has not said that the arm serves: is it up?")
+            self.subscribe(
+                DiagnosticStatus, "/arm/driver", self._on_driver, self.qos.latched_of_living(), lost="xarm_node"
+            )
         self._reader = messages.StateReader(self.rig)
         self._states = self.poll(JointState, "/joint_states", self.qos.newest())
         self.subscribe(
@@ -205,13 +212,22 @@ class ArmBridgeNode(GraphNode):
             self._clutched = False
             if self._controller.mode is not Mode.TELEOP:
                 return
-        self._controller.fault(Hold(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more"))
+        lost = Hold(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more")
+        if peer == "xarm_node":
+            self._driver = lost
+        self._controller.fault(lost)
 
     def namesake_found(self, refusal: Refusal) -> None:
         """Two bridges would command one arm: neither does."""
         super().namesake_found(refusal)
         if self.active:
             self._controller.fault(Hold(refusal.reason, refusal.sentence))
+
+    def _on_driver(self, message: DiagnosticStatus) -> None:
+        """An arm that has stopped, or that a hand may move, is not moved again without consent."""
+        self._driver = messages.driver_problem(message)
+        if self._driver is not None:
+            self._controller.fault(self._driver)
 
     def _on_joy(self, message: Joy) -> None:
         """The person's clutch and trigger."""
@@ -265,7 +281,7 @@ class ArmBridgeNode(GraphNode):
 
     def _controller_problem(self) -> Hold | None:
         """What is wrong with whoever takes the commands; in shadow mode nobody has to."""
-        return self._controllers.hold() if self._controllers is not None else None
+        return self._driver or (self._controllers.hold() if self._controllers is not None else None)
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         refusal = (self.namesake or self._controller_problem()) if request.data else None

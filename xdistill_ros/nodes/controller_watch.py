@@ -72,11 +72,13 @@ class ControllerWatch:
     def __init__(self, node: GraphNode, topic: str) -> None:
         """To be made in the node's `configure`. `topic` is the command topic as ROS has it."""
         self._node, self._rig, self._topic = node, node.rig, topic
-        self._name = node.rig.arm.interface.controller_name
+        # an arm with a driver of ours has no controller manager: one that is there is another arm's
+        self._name = node.rig.arm.interface.controller_name if node.rig.arm.driver is None else ""
         # where the controller's node is, its manager is: /left/<controller>/commands, /left/controller_manager
         namespace = topic.rpartition("/")[0].removesuffix(f"/{self._name}")
         self._parameters = self._parameter_questions(f"{namespace}/{self._name}") if self._name else {}
-        self._manager = self._manager_question(f"{namespace}/controller_manager/list_controllers")
+        manager = f"{namespace}/controller_manager/list_controllers"
+        self._manager = self._manager_question(manager) if self._name else None
         node.every(_ASK_S, self._ask, steady=True)
 
     def hold(self) -> Hold | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, Joy
@@ -22,7 +23,7 @@ from xdistill_ros.arm.interfaces import JointTrajectoryMessage
 from xdistill_ros.arm.record import CommandedActions
 from xdistill_ros.perception import jpeg
 from xdistill_ros.policy.chunk import Chunk
-from xdistill_ros.rig import Camera, Reason, Refusal, Rig
+from xdistill_ros.rig import Camera, Hold, Reason, Refusal, Rig
 from xdistill_ros.rig.poses import pose_from_quaternion, quaternion_from_rotation
 from xdistill_ros.timeline.state import ArmState
 from xdistill_ros.timeline.velocity import MeanVelocity
@@ -311,3 +312,18 @@ def commanded_message(commanded: CommandedActions, channels: Sequence[str], base
 def values_message(values: Sequence[float] | NDArray[np.float64]) -> Float64MultiArray:
     """Float64MultiArray for a forward_command_controller."""
     return Float64MultiArray(data=[float(value) for value in values])
+
+
+def driver_message(closed: Refusal | None) -> DiagnosticStatus:
+    """What an arm's driver says on /arm/driver: that the arm serves, or why it does not."""
+    if closed is None:
+        return DiagnosticStatus(level=DiagnosticStatus.OK, name="arm")
+    reason = KeyValue(key="reason", value=closed.reason.value)
+    return DiagnosticStatus(level=DiagnosticStatus.ERROR, name="arm", message=closed.sentence, values=[reason])
+
+
+def driver_problem(message: DiagnosticStatus) -> Hold | None:
+    """Why the arm does not serve, from `driver_message`; None where it does."""
+    if message.level == DiagnosticStatus.OK:
+        return None
+    return Hold(Reason(message.values[0].value), message.message)

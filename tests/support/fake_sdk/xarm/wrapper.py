@@ -2,8 +2,8 @@
 """The part of XArmAPI that the driver uses, with an arm behind it that does what its box would.
 
 What the box is told and what goes wrong with it is read and written in a folder, so that a test in another process can
-look and interfere: `XARM_FAKE` names it. `stop` there: the emergency stop; `gone`: the cable; `joints`: where it is;
-`mode`: what it does.
+look and interfere: `XARM_FAKE` names it. `stop` there: the emergency stop; `gone`: the cable; `mute`: the gripper says
+nothing; `joints`: where it is; `mode`: what it does, which may be changed from outside, as the maker's program would.
 """
 
 from __future__ import annotations
@@ -22,17 +22,27 @@ class XArmAPI:
         assert is_radian, "the driver speaks radians"
         assert not do_not_open, "the driver connects at once"
         self._folder = Path(os.environ["XARM_FAKE"])
-        if port == "192.0.2.1":
+        if port == "192.0.2.1" or self._has("gone"):
             raise Exception("connect socket failed")
         self.axis = 6
         self.connected = True
         self.error_code = 0
         self.state = 2
-        self._mode = 0
         self._velocities = [0.0] * 6
 
     def _has(self, name: str) -> bool:
         return (self._folder / name).exists()
+
+    @property
+    def mode(self) -> int:
+        """As the box reports it."""
+        written = self._folder / "mode"
+        return int(written.read_text()) if written.exists() else 0
+
+    def get_err_warn_code(self, **_: object) -> tuple[int, list[int]]:
+        if self._has("stop"):
+            self.error_code, self.state = 2, 4
+        return 0, [self.error_code, 0]
 
     def motion_enable(self, enable: bool = True, servo_id: int | None = None) -> int:
         return 1 if self._has("stop") else 0
@@ -45,7 +55,6 @@ class XArmAPI:
         return 0
 
     def set_mode(self, mode: int = 0, detection_param: int = 0) -> int:
-        self._mode = mode
         (self._folder / "mode").write_text(str(mode))
         return 0
 
@@ -66,8 +75,10 @@ class XArmAPI:
     ) -> int:  # fmt: skip
         if self._has("stop"):
             self.error_code, self.state = 2, 4
-        if self._mode != 1 or self.state == 4:
+        if self.state == 4:
             return 9
+        if self.mode != 1:
+            return 0  # it only writes a warning
         written = self._folder / "joints.new"
         written.write_text(json.dumps(angles))
         written.replace(self._folder / "joints")
@@ -84,7 +95,9 @@ class XArmAPI:
     def set_gripper_speed(self, speed: float, **_: object) -> int:
         return 0
 
-    def get_gripper_position(self, **_: object) -> tuple[int, float]:
+    def get_gripper_position(self, **_: object) -> tuple[int, float | None]:
+        if self._has("mute") or self._has("gone"):
+            return 3, None
         return 0, json.loads((self._folder / "gripper").read_text())
 
     def set_gripper_position(

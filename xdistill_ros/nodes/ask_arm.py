@@ -1,0 +1,45 @@
+"""One call of the arm's services, as `xdistill arm` makes it: `ros2 service call` without an installation of ROS."""
+
+from __future__ import annotations
+
+import threading
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from .calls import Caller, CallError
+
+SERVICES: dict[str, tuple[str, bool | None]] = {
+    "engage": ("/arm/engage", True), "hold": ("/arm/engage", False), "stop": ("/arm/stop", None),
+    "reset": ("/arm/reset", None), "home": ("/arm/home", None), "release": ("/arm/release", None),
+    "recover": ("/xarm/recover", None), "free-drive": ("/xarm/free_drive", True),
+    "end-free-drive": ("/xarm/free_drive", False),
+}  # fmt: skip
+"""By the word: the service, and a SetBool's value or None for a Trigger."""
+_PATIENCE_S = 10.0
+
+
+def ask(service: str, on: bool | None, namespace: str = "") -> tuple[bool, str]:
+    """Whether it was granted, and what was answered. `on` is a SetBool's value; None calls a Trigger."""
+    with rclpy.init():
+        node = rclpy.create_node("xdistill_arm", namespace=namespace)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+        thread.start()
+        calls = Caller(node, _PATIENCE_S)
+        try:
+            answer = calls.trigger(service) if on is None else calls.switch(service, on)
+        except CallError as error:
+            return False, str(error)
+        finally:
+            executor.shutdown()
+            thread.join()
+    return True, answer
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        return
