@@ -34,7 +34,10 @@ class Network(Strict):
     """Several computers: who they are, what runs where, how they find each other, how well their clocks agree."""
 
     hosts: dict[Name, Host] = Field(
-        min_length=2, max_length=8, description="by the name that `--host` takes; the first is the arm's"
+        min_length=2,
+        max_length=8,
+        description="by the name that `--host` takes; the first is the arm's, and its bridge and driver run nowhere "
+        "else",
     )
     discovery: Literal["peers", "server"] = Field(
         default="peers",
