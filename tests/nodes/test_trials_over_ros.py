@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+import pty
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
-from tests.support.graph import Stack, stack, write_gentle_bundle
+from tests.support.graph import ROOT, Stack, stack, write_gentle_bundle
 from xdistill_ros.episodes import Store
 from xdistill_ros.graph import Process
 from xdistill_ros.nodes.observed import STAGES
@@ -268,3 +272,43 @@ def test_a_stop_is_a_result_of_its_own_and_a_person_looks_before_it_goes_on(grap
     assert person.ask("start")[0]
     person.wait(state="running", done="1")
     graph.processes.end("trial_node")
+
+
+def test_who_operates_from_a_terminal_sees_the_status_starts_and_takes_leave(graph: Stack, tmp_path: Path) -> None:
+    process = trial_node(graph, tmp_path, **protocol(graph, tmp_path, 1, "started_by: operator"))
+    graph.processes.adopt(process)
+    person = Person(graph)
+    graph.processes.start("trial_node")
+    person.wait(state="ready", done="0")
+    words = ["trial", "operate", "--rig", str(graph.options.rig), "--domain", str(graph.options.domain)]
+    with terminal([sys.executable, "-m", "xdistill_ros.cli.main", *words]) as (shown, keys):
+        shown("the table is set: start")
+        keys("\n")
+        person.wait(done="1")
+        shown("[1/2]")
+        keys("q")
+    graph.processes.end("trial_node")
+
+
+@contextlib.contextmanager
+def terminal(line: list[str]) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """A command in a terminal: waits until it shows a text, and presses keys. It must end by itself, with 0."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["PYTHONPATH"] = str(ROOT)
+        os.execv(line[0], line)
+    said = b""
+
+    def shown(text: str) -> None:
+        nonlocal said
+        while text.encode() not in said:
+            said += os.read(fd, 4096)  # raises OSError when the command has ended
+
+    def press(keys: str) -> None:
+        os.write(fd, keys.encode())
+
+    yield shown, press
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
+        while os.read(fd, 4096):
+            pass
+    assert os.waitpid(pid, 0)[1] == 0

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -63,24 +64,23 @@ def operate(namespace: str = "") -> int:
     if not sys.stdin.isatty():
         sys.stderr.write("operate reads single keys: run it in a terminal\n")
         return 1
-    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
-        node = rclpy.create_node("xdistill_operate", namespace=namespace)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        threading.Thread(target=_spin, args=(executor,), daemon=True).start()
-        try:
-            with _mode(0):
-                _Session(node, Terminal(), print).run()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            executor.shutdown()
-            node.destroy_node()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("xdistill_operate", namespace=namespace)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = threading.Thread(target=_spin, args=(executor,), name="executor")
+    spinning.start()
+    try:
+        with _mode(0), suppress(KeyboardInterrupt):
+            _Session(node, Terminal(), print).run()
+    finally:
+        rclpy.try_shutdown()  # which ends the spinning
+        spinning.join()
     return 0
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
-    with suppress(ExternalShutdownException):
+    with suppress(ExternalShutdownException, InvalidHandle):  # of a message that was under way at the end
         executor.spin()
 
 

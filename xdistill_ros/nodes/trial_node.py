@@ -39,6 +39,7 @@ from .operator import InterruptedAttemptError, Operator
 from .policy_switch import PolicySwitch
 from .tunables import Tunable
 
+_HEARD_S = 0.5  # after a start: the reset's service answered before /arm/mode was heard
 _ATTEMPTS = 3  # that the graph may spoil, one after the other, before a person has to look
 _ENDED = {SUCCESS: "success", OPERATOR: "ended by the operator"}
 
@@ -284,6 +285,7 @@ class TrialNode(GraphNode):
         pressed = Reason.STOP_PRESSED.value in self._operator.mode or not self._operator.simulated
         while self._operator.mode.startswith("stopped") and pressed:
             self._await_start(f"the arm is {self._operator.mode}: reset it when all is clear, then start")
+            self._operator.pass_time(_HEARD_S)
 
     def _await_start(self, said: str) -> None:
         """Waits for a person's start. Raises ReplannedError."""
