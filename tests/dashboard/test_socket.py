@@ -154,6 +154,7 @@ def test_a_message_too_large_ends_its_page(made: Serving) -> None:
         async with page(made) as sent:
             await sent.socket.send_str(json.dumps({"type": "note", "note": "x" * MAX_BYTES}))
             assert await sent.closed() in (1009, 1006)
+            await made.memory.until(lambda: made.memory.reasons() == ["message_invalid"], "it is named")
             assert made.memory.requests == []
 
     asyncio.run(visit())

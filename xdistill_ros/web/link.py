@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from xdistill_ros.rig import Reason, Refusal
 
@@ -116,6 +116,10 @@ class Link:
         allowance = Allowance(self._limits.rate_hz, self._limits.burst, self._clock())
         invalid = 0
         async for message in self._socket:
+            if message.type is WSMsgType.ERROR:  # the connection broke, or what came is no such message: it is closed
+                if isinstance(message.data, WebSocketError):
+                    self._console.misbehaved(self, Refusal(Reason.MESSAGE_INVALID, f"message: {message.data}"))
+                return
             if not allowance.take(self._clock()):
                 sentence = f"more than {self._limits.rate_hz:.0f} messages a second; reload the page"
                 await self._turn_out(Reason.MESSAGE_FLOOD, sentence)
