@@ -40,6 +40,8 @@ class Attempts:
 
     def __init__(self, node: GraphNode, operator: Operator, observed: Observed, desk: Desk) -> None:
         self._node, self._operator, self._observed, self._desk = node, operator, observed, desk
+        self.lost = ""
+        """A process that an attempt needs has gone, in words; empty: none has since the attempt began."""
 
     def run(self, limit_s: float, simulator_judges: bool) -> Attempt:
         """Until success, where the simulator judges, or a person's score, the time limit, or a hold.
@@ -47,6 +49,7 @@ class Attempts:
         Raises InterruptedAttemptError when the graph failed, VoidedError when a person says so, CallError.
         """
         before = self._counts()
+        self.lost = ""
         self._operator.engage()
         began_ns = self._node.now_ns()
         try:
@@ -68,6 +71,8 @@ class Attempts:
         """How it ended."""
         node, operator, desk = self._node, self._operator, self._desk
         while not (simulator_judges and operator.succeeded):
+            if self.lost:
+                raise InterruptedAttemptError(self.lost)
             if desk.void_reason:
                 raise VoidedError(desk.void_reason)
             if desk.score_given is not None:

@@ -129,6 +129,11 @@ class TrialNode(GraphNode):
         """The session ends after the call in progress; the trial under way is not counted."""
         self._operator.end()
 
+    def peer_lost(self, topic: str, peer: str) -> None:
+        """The attempt under way is void, even where the process is back before its arm's mode says why it held."""
+        super().peer_lost(topic, peer)
+        self._attempts.lost = f"{Reason.PEER_LOST.value}: {peer} has gone"
+
     # ---- the executor's thread: what a person asks for
 
     def _on_image(self, message: Image) -> None:
