@@ -13,7 +13,8 @@ from .lifecycle import GraphNode
 from .observed import Observed
 from .operator import InterruptedAttemptError, Operator
 
-_VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED)  # the graph failed, not the policy: such a trial is run again
+# the graph failed, not the policy, or a new bridge holds, or a person disengaged: such a trial is run again
+_VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED, Reason.NOT_ENGAGED, Reason.WAITING_FOR_DATA)
 _REMOTE = "remote_"  # what the reasons begin with that tell of a remote policy's server
 _STANDS_S = 10.0
 SUCCESS, TIME_LIMIT, OPERATOR = "success", "time_limit", "operator"
