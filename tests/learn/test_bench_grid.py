@@ -194,7 +194,7 @@ def test_the_benchmarks_that_ship_are_whole(name: str) -> None:
     shipped = load(Benchmark, Path(f"config/bench/{name}.yaml"))
     made = settings([shipped.training, {"store": "x", "encoder": {"word": "dinov2"}}], name)
     assert made.epochs == shipped.training["epochs"]
-    assert shipped.baseline in shipped.names
+    assert len(shipped.names) == 1 or shipped.baseline in shipped.names
 
 
 def test_the_row_of_points_has_the_table_s_protocol_and_budget() -> None:
