@@ -180,7 +180,7 @@ def test_privileged_state_names_everything_a_teacher_needs(cube_world: World) ->
 def test_unknown_names_are_refused_with_what_exists(table_rig: Rig, cube_world: World) -> None:
     with pytest.raises(ValueError, match=r"'fold_shirt' does not exist; there are .*move_cube"):
         World(table_rig, "fold_shirt")
-    with pytest.raises(ValueError, match=r"'rain' does not exist; there are id, position"):
+    with pytest.raises(ValueError, match=r"'rain' does not exist; move_cube has id, position"):
         cube_world.reset(0, "rain")
 
 
