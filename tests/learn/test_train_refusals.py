@@ -158,5 +158,5 @@ def test_rollouts_need_a_simulated_rig_a_task_and_a_condition() -> None:
         rollouts.check(rig.model_copy(update={"simulation": None}), "move_cube", wanted)
     with pytest.raises(LearnError, match="no task 'pick'"):
         rollouts.check(rig, "pick", wanted)
-    with pytest.raises(LearnError, match="condition is 'dark'"):
+    with pytest.raises(LearnError, match="condition 'dark' does not exist"):
         rollouts.check(rig, "move_cube", wanted.model_copy(update={"condition": "dark"}))
