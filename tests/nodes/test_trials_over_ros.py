@@ -152,6 +152,34 @@ def test_two_policies_on_the_same_starts_and_every_trial_an_episode_though_the_n
     processes.end("recorder_node")
 
 
+def test_whichever_process_is_killed_no_finished_trial_is_lost_and_its_own_is_run_again(
+    graph: Stack, tmp_path: Path
+) -> None:
+    probe, processes = graph.probe, graph.processes
+    killed = ("sampler_node", "arm_bridge_node", "encoder_node", "sim_node")
+    process = trial_node(graph, tmp_path, tasks="move_cube", conditions=f"id:{len(killed)}", time_limit_s=20.0)
+    processes.adopt(process)
+    person = Person(graph)
+    processes.start("trial_node")
+    for done, name in enumerate(killed):
+        person.wait(state="running", done=str(done))
+        probe.wait_moving()
+        processes.kill(name)
+        processes.start(name)
+        person.wait(state="reset")
+        person.wait(state="running", done=str(done), attempt="2")
+        probe.trigger("/arm/stop")  # which ends the trial with a result; a person goes on
+        person.wait(state="ready", done=str(done + 1))
+        probe.trigger("/arm/reset")
+        if done + 1 < len(killed):
+            person.ask("start")
+    processes.end("trial_node")
+    record = record_of(tmp_path)
+    assert [result.attempt for result in record.results] == [2] * len(killed)
+    assert [void.trial for void in record.voids] == [result.trial for result in record.results]
+    assert all(void.by == "graph" for void in record.voids)
+
+
 class Person:
     """Who operates, over the services, as the page and the keys do."""
 

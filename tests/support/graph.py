@@ -132,12 +132,17 @@ class Probe:
         try:
             yield node
         finally:
-            self._executor.remove_node(node)
-            node.destroy_node()
+            self._between_callbacks(lambda: (self._executor.remove_node(node), node.destroy_node()))
 
     def hang(self, node: Any) -> None:
         """A node beside stays on the graph and does nothing any more."""
-        self._executor.remove_node(node)
+        self._between_callbacks(lambda: self._executor.remove_node(node))
+
+    def _between_callbacks(self, act: Callable[[], object]) -> None:
+        """In the thread that spins, which would end if a node were destroyed under its hands."""
+        done = threading.Event()
+        self._executor.create_task(act).add_done_callback(lambda _: done.set())
+        assert done.wait(PATIENCE_S), "the probe's thread does not spin"
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
         """Subscribes; `wait` looks again after every message."""
@@ -231,8 +236,11 @@ class Probe:
         self._thread.join()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException, InvalidHandle):  # of a callback under way at the end
+        try:
             self._executor.spin()
+        except (ExternalShutdownException, InvalidHandle):
+            if self.context.ok():  # not a callback under way at the end
+                raise
 
     def _on_command(self, message: JointState) -> None:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec

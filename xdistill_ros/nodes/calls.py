@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from .lifecycle import here
 
+_LOOK_S = 0.2  # how often a call that waits looks whether its server was replaced
 _ANEW = (
     Transition.TRANSITION_DEACTIVATE,
     Transition.TRANSITION_CLEANUP,
@@ -94,13 +96,24 @@ class Caller:
         client = self._clients[service]
         if not client.wait_for_service(self._timeout_s):
             raise CallError(f"{service}: no such service within {self._timeout_s:.0f} s; is its node up?")
-        answered = threading.Event()
-        future = client.call_async(request)
-        future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(self._timeout_s):
-            client.remove_pending_request(future)
-            raise CallError(f"{service}: no answer within {self._timeout_s:.0f} s")
+        gives_up_s = time.monotonic() + self._timeout_s
+        servers, future = self._node.count_services(client.srv_name), client.call_async(request)
+        while not _answered(future):
+            if time.monotonic() > gives_up_s:
+                client.remove_pending_request(future)
+                raise CallError(f"{service}: no answer within {self._timeout_s:.0f} s")
+            before, servers = servers, self._node.count_services(client.srv_name)
+            if servers > before:  # whom it was sent to was killed, and who took the place has not heard it
+                client.remove_pending_request(future)
+                future = client.call_async(request)
         return future.result()
+
+
+def _answered(future: Any) -> bool:
+    """Waits a moment for it."""
+    answered = threading.Event()
+    future.add_done_callback(lambda _: answered.set())
+    return answered.wait(_LOOK_S)
 
 
 class Line:
