@@ -168,12 +168,13 @@ def test_whichever_process_is_killed_no_finished_trial_is_lost_and_its_own_is_ru
         processes.start(name)
         person.wait(state="reset")
         person.wait(state="running", done=str(done), attempt="2")
+        probe.wait_moving()
         probe.trigger("/arm/stop")  # which ends the trial with a result; a person goes on
-        person.wait(state="ready", done=str(done + 1))
+        last = done + 1 == len(killed)
+        person.wait(state="finished" if last else "ready", done=str(done + 1))
         probe.trigger("/arm/reset")
-        if done + 1 < len(killed):
+        if not last:
             person.ask("start")
-    processes.end("trial_node")
     record = record_of(tmp_path)
     assert [result.attempt for result in record.results] == [2] * len(killed)
     assert [void.trial for void in record.voids] == [result.trial for result in record.results]

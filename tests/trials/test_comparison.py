@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln
 from scipy.stats import binom, binomtest
@@ -72,6 +72,7 @@ def test_holms_correction_is_that_of_his_steps() -> None:
     assert holm([]) == []
 
 
+@settings(max_examples=20)  # statsmodels collects all garbage of the process at every call
 @given(values=st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=8))
 def test_holms_correction_is_never_less_careful_than_none_nor_more_than_bonferronis(values: list[float]) -> None:
     for value, corrected in zip(values, holm(values), strict=True):

@@ -49,7 +49,7 @@ class Attempts:
 
         Raises InterruptedAttemptError when the graph failed, VoidedError when a person says so, CallError.
         """
-        before = self._counts()
+        before, self._losses_before = self._counts(), self._losses()
         self.lost = ""
         self._operator.engage()
         began_ns = self._node.now_ns()
@@ -57,6 +57,7 @@ class Attempts:
             ended_by = self._watch(began_ns, limit_s, simulator_judges)
         finally:
             self._operator.calls.switch("/arm/engage", False)
+        self._check_lost()
         self._check_remote(ended_by, before[0])
         lasted_s = (self._node.now_ns() - began_ns) * 1e-9
         after = self._counts()
@@ -72,8 +73,7 @@ class Attempts:
         """How it ended."""
         node, operator, desk = self._node, self._operator, self._desk
         while not (simulator_judges and operator.succeeded):
-            if self.lost:
-                raise InterruptedAttemptError(self.lost)
+            self._check_lost()
             if desk.void_reason:
                 raise VoidedError(desk.void_reason)
             if desk.score_given is not None:
@@ -87,6 +87,13 @@ class Attempts:
             operator.sleep()
         return SUCCESS
 
+    def _check_lost(self) -> None:
+        """Whether who has gone held the arm or was back before it came to rest."""
+        if not self.lost and self._losses() > self._losses_before:
+            self.lost = f"{Reason.PEER_LOST.value}: a process between exposure and command was gone for a while"
+        if self.lost:
+            raise InterruptedAttemptError(self.lost)
+
     def _check_remote(self, ended_by: str, before: Counter[str]) -> None:
         """A policy behind a network that held the arm by being slow, silent or wrong has not failed at the task."""
         found = [name for name in self._counts()[0] - before if name.startswith(_REMOTE)]
@@ -98,6 +105,10 @@ class Attempts:
         if reason in _VOID:
             raise InterruptedAttemptError(self._operator.mode)
         return reason
+
+    def _losses(self) -> int:
+        """How often a node between exposure and command has missed another."""
+        return self._observed.counts("refused.", loop=True)[Reason.PEER_LOST]
 
     def _counts(self) -> tuple[Counter[str], Counter[str]]:
         return self._observed.counts("refused."), self._observed.counts("intervention.")

@@ -40,6 +40,8 @@ STAGES = (
     StageName("command", "arm_bridge_node", "command", "merged -> first command after it (waits for the tick)"),
     StageName("exposure to command", "arm_bridge_node", "exposure_to_command", "end to end (world time)"),
 )
+_LOOP = ("sim_node", "camera_", "encoder_node", *_SAMPLERS, "arm_bridge_node")
+"""What the names of the nodes from exposure to command begin with."""
 
 
 class Observed:
@@ -84,10 +86,14 @@ class Observed:
         parts = [stages[stage.name][0] for stage in STAGES if stage.transport and stage.name in stages]
         return sum(parts) if len(parts) == sum(stage.transport for stage in STAGES) else None
 
-    def counts(self, prefix: str) -> Counter[str]:
-        """Counters of all nodes whose name begins with `prefix`, such as `refused.`, without it."""
+    def counts(self, prefix: str, loop: bool = False) -> Counter[str]:
+        """Counters whose name begins with `prefix`, such as `refused.`, without it: of all nodes, or of those between
+        exposure and command alone.
+        """
         total: Counter[str] = Counter()
-        for values in self._values.values():
+        for node, values in self._values.items():
+            if loop and not node.startswith(_LOOP):
+                continue
             for key, value in values.items():
                 if key.startswith(prefix):
                     total[key.removeprefix(prefix)] += int(value)

@@ -83,7 +83,10 @@ class Operator:
         return self.mode.startswith((f"hold ({Reason.HOME_REACHED.value}", f"hold ({Reason.RELEASED.value}"))
 
     def engage(self) -> None:
-        """Engages as soon as the arm has come to rest; returns when the mode that follows has been heard."""
+        """Engages as soon as the arm has come to rest; returns when the mode that follows has been heard.
+
+        Raises InterruptedAttemptError when it is stopped meanwhile, CallError.
+        """
         gives_up_s = time.monotonic() + _PATIENCE_S
         heard = self._modes_heard
         while True:
@@ -91,6 +94,8 @@ class Operator:
                 self.calls.switch("/arm/engage", True)
                 break
             except RefusedCallError:
+                if self.mode.startswith("stopped"):  # since the arm was brought home: a person looks first
+                    raise InterruptedAttemptError(self.mode) from None
                 if time.monotonic() > gives_up_s:
                     raise
                 self.sleep()
