@@ -87,33 +87,6 @@ def test_another_device_with_a_wrong_token_gets_neither_socket_nor_stop(tmp_path
     asyncio.run(visit())
 
 
-def test_another_sites_page_gets_no_socket_though_the_browser_runs_here(made: Serving) -> None:
-    async def visit() -> None:
-        async with aiohttp.ClientSession() as session:
-            for origin in ("https://elsewhere.example", "null", "", "http://localhost:1"):
-                with pytest.raises(aiohttp.WSServerHandshakeError) as error:
-                    await session.ws_connect(made.url("/socket", "ws"), headers={"Origin": origin})
-                assert error.value.status == 403
-            async with session.get(made.url("/session"), headers={"Host": "elsewhere.example"}) as answer:
-                assert answer.status == 421, "a name that was made to point here"
-
-    asyncio.run(visit())
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/page/../server.py", "/page/%2e%2e/server.py", "/page/..%2fserver.py", "/page/%2fetc%2fpasswd", "//etc/passwd",
-     "/page/", "/page", "/page/../../../../etc/passwd", "/page/main.js/..", "/page/..%5cserver.py", "/page/main.js%00"],
-)  # fmt: skip
-def test_no_path_leads_out_of_the_page(made: Serving, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", made.told.port), timeout=10) as raw:
-        raw.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-        answer = raw.makefile("rb").read()
-    assert answer.split()[1] in (b"404", b"400")
-    assert b"aiohttp" not in answer.split(b"\r\n\r\n", 1)[1]
-    assert b"root:" not in answer
-
-
 def test_a_port_that_is_taken_is_an_error_at_the_start(made: Serving, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="in use"):
         Server(made.told, made.memory, tmp_path, made.codes.append).start()

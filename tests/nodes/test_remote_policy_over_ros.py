@@ -16,9 +16,11 @@ from trajectory_msgs.msg import JointTrajectory
 from tests.support.consent import assert_holds_until_engaged, engage
 from tests.support.graph import Stack, assert_braked, hold_index, own_domain, stack_of, write_rig
 from tests.support.openpi_server import ServerProcess, openpi_server
+from tests.support.person import Person
 from xdistill_ros import graph as graphs
 from xdistill_ros import resources
 from xdistill_ros.policy.remote.provenance import RemoteProvenance
+from xdistill_ros.trials import read_record
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
 FACTOR = 0.3
@@ -166,6 +168,31 @@ def test_a_task_without_a_prompt_is_refused_until_there_is_one(moving: Remote) -
     set_task(moving, "drawer_open")
     probe.wait(lambda: proposes(moving), "it proposes again")
     assert_holds_until_engaged(probe)
+
+
+def test_a_trial_amid_which_the_server_failed_is_void_and_run_again(remote: Remote, tmp_path: Path) -> None:
+    remote.server.do("good")
+    graph, probe, options = remote.graph, remote.graph.probe, remote.graph.options
+    told = {"rig": str(options.rig), "use_sim_time": True, "remote": str(options.remote), "tasks": "move_cube",
+            "conditions": "id:2", "time_limit_s": 4.0, "output": str(tmp_path)}  # fmt: skip
+    graph.processes.adopt(graphs.Process("trial_node", told, restart=False, ends_graph=True))
+    person = Person(graph)
+    graph.processes.start("trial_node")
+    for done, fails in enumerate((lambda: remote.server.do("nan"), remote.server.kill)):
+        person.wait(state="running", done=str(done))
+        probe.wait_moving()
+        fails()
+        person.wait(state="reset", done=str(done))
+        if done:
+            remote.server.start()
+        remote.server.do("good")
+    person.wait(state="finished", done="2")
+    record = read_record(tmp_path / "results.jsonl")
+    assert [result.attempt for result in record.results] == [2, 2]
+    assert [result.ended_by for result in record.results] == ["time_limit"] * 2
+    first, second = (void.reason for void in record.voids)
+    assert "chunk_not_finite" in first
+    assert "remote_" in second
 
 
 def set_task(remote: Remote, task: str) -> None:

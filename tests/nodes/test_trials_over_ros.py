@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage
 
-from tests.support.graph import ROOT, Stack, stack, write_gentle_bundle
+from tests.support.graph import ROOT, Stack, hold_index, stack, write_gentle_bundle
+from tests.support.person import Person
 from xdistill_ros.episodes import Store
 from xdistill_ros.graph import Process
 from xdistill_ros.nodes.observed import STAGES
@@ -181,28 +180,19 @@ def test_whichever_process_is_killed_no_finished_trial_is_lost_and_its_own_is_ru
     assert all(void.by == "graph" for void in record.voids)
 
 
-class Person:
-    """Who operates, over the services, as the page and the keys do."""
-
-    def __init__(self, graph: Stack) -> None:
-        self.probe, self.said = graph.probe, {}
-        self.ghosts: list[bytes] = []
-        self.probe.listen(DiagnosticStatus, "/trial/status", self._on_status, self.probe.qos.latched())
-        self.probe.listen(CompressedImage, "/trial/ghost", lambda m: self.ghosts.append(bytes(m.data)),
-                          self.probe.qos.latched())  # fmt: skip
-
-    def _on_status(self, message: DiagnosticStatus) -> None:
-        self.said = {pair.key: pair.value for pair in message.values} | {"message": message.message}
-
-    def wait(self, **values: str) -> None:
-        self.probe.wait(lambda: values.items() <= self.said.items(), f"the status has {values}, not {self.said}", 120)
-
-    def ask(self, what: str, **parameters: bool | str) -> tuple[bool, str]:
-        if parameters:
-            wanted = [Parameter(name, value=value).to_parameter_msg() for name, value in parameters.items()]
-            self.probe.call(SetParameters, "/trial_node/set_parameters", SetParameters.Request(parameters=wanted))
-        answer = self.probe.trigger(f"/trial/{what}")
-        return answer.success, answer.message
+def test_a_world_that_stands_still_while_the_arm_goes_home_is_waited_for(graph: Stack, tmp_path: Path) -> None:
+    probe, processes = graph.probe, graph.processes
+    processes.adopt(trial_node(graph, tmp_path, tasks="move_cube", conditions="id:2", time_limit_s=1.0))
+    person = Person(graph)
+    processes.start("trial_node")
+    person.wait(state="reset", done="1")
+    probe.wait(lambda: probe.mode.startswith("home"), "the arm goes home")
+    since = len(probe.modes)
+    processes.signal("sim_node", signal.SIGSTOP)
+    hold_index(probe, "clock_stopped", since)
+    processes.signal("sim_node", signal.SIGCONT)
+    person.wait(state="finished", done="2")
+    assert record_of(tmp_path).voids == (), "no attempt had begun"
 
 
 def test_a_person_starts_scores_voids_takes_back_and_notes_and_does_not_learn_the_policy(

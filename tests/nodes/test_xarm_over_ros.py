@@ -62,6 +62,8 @@ def test_the_bridge_moves_the_arm_through_the_driver_and_its_death_brakes_it(dri
     probe.wait_moving()
     probe.wait(lambda: heard and heard[-1].position[0] != 0.0, "the arm reports that it moves")
     assert heard[-1].name == [*probe.rig.arm.joint_names, probe.rig.gripper.joint]
+    driver, bridge = (probe.status[node] for node in ("xarm_node", "arm_bridge_node"))
+    assert driver["scheduling"] == bridge["scheduling"] != "", "both threads ask for the same priority"
     driven.processes.kill("arm_bridge_node")
     probe.wait_reason("xarm_node", "dead_man")
     count = len(heard)

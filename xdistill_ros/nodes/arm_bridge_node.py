@@ -26,9 +26,10 @@ from xdistill_ros.rig import Hold, Reason, Refusal
 
 from . import messages
 from .controller_watch import ControllerWatch
+from .health import punctuality
 from .lifecycle import GraphNode, StopReason, run
 from .outputs import ArmOutput, GripperOutput
-from .tunables import Tunable
+from .tunables import REALTIME_PRIORITY, Tunable
 
 _REST_S = 2.0  # how long the end of the process waits for the arm to come to rest
 _WATCH_S, _WATCH_CONTROLLERS_S = 0.1, 0.5
@@ -42,15 +43,7 @@ class ArmBridgeNode(GraphNode):
         Tunable(
             "speed", 1.0, "slow mode: share of the rig's speeds, chunks played as slowly", 0.1, 1.0, read_only=True
         ),
-        Tunable(
-            "realtime_priority",
-            50,
-            "of the control thread before other programs (SCHED_FIFO), where the computer grants "
-            "it; 0: none. A simulated arm takes none",
-            0,
-            90,
-            read_only=True,
-        ),
+        REALTIME_PRIORITY,
     )
 
     def __init__(self) -> None:
@@ -107,7 +100,7 @@ class ArmBridgeNode(GraphNode):
         from xdistill_ros.arm.control_loop import ControlLoop, WorldTime
 
         world = WorldTime(self.now_ns, self.rig) if self.time.simulated and self.rig.simulation else None
-        priority = 0 if self.rig.simulation else self.value("realtime_priority")
+        priority = 0 if self.rig.simulation else self.value(REALTIME_PRIORITY.name)
         self._loop = ControlLoop(self.rig, self._tick, self._send, world=world, priority=priority)
         self._loop.start()
 
@@ -121,15 +114,9 @@ class ArmBridgeNode(GraphNode):
 
     def report(self) -> dict[str, str]:
         """Mode, how the control thread is scheduled and kept its deadlines, how often the envelope intervened."""
-        late = self._loop.lateness()
-        values = {
-            "mode": self._controller.mode.value,
-            "ticks": str(late.ticks),
-            "scheduling": self._loop.scheduling,
-            "deadlines_missed": str(late.missed),
-            "lateness_ms": f"{late.p50_s * 1e3:.2f} {late.p99_s * 1e3:.2f} {late.worst_s * 1e3:.2f}",
-        }
-        return values | {f"intervention.{reason}": str(n) for reason, n in self._controller.interventions.items()}
+        kept = punctuality(self._loop.lateness(), self._loop.scheduling)
+        interventions = {f"intervention.{reason}": str(n) for reason, n in self._controller.interventions.items()}
+        return {"mode": self._controller.mode.value} | kept | interventions
 
     # ---- the control thread
 

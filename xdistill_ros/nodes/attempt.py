@@ -15,7 +15,7 @@ from .operator import InterruptedAttemptError, Operator
 
 # the graph failed, not the policy, or a new bridge holds, or a person disengaged: such a trial is run again
 _VOID = (Reason.PEER_LOST, Reason.CLOCK_STOPPED, Reason.NOT_ENGAGED, Reason.WAITING_FOR_DATA)
-_REMOTE = "remote_"  # what the reasons begin with that tell of a remote policy's server
+_ANSWERS = ("remote_", "chunk_")  # what the reasons begin with that tell of a remote policy's server and its answers
 _STANDS_S = 10.0
 SUCCESS, TIME_LIMIT, OPERATOR = "success", "time_limit", "operator"
 
@@ -50,6 +50,7 @@ class Attempts:
         Raises InterruptedAttemptError when the graph failed, VoidedError when a person says so, CallError.
         """
         before, self._losses_before = self._counts(), self._losses()
+        answers_before = self._observed.counts("refused.", of=Observed.is_remote)
         self.lost = ""
         self._operator.engage()
         began_ns = self._node.now_ns()
@@ -58,7 +59,7 @@ class Attempts:
         finally:
             self._operator.calls.switch("/arm/engage", False)
         self._check_lost()
-        self._check_remote(ended_by, before[0])
+        self._check_remote(ended_by, answers_before)
         lasted_s = (self._node.now_ns() - began_ns) * 1e-9
         after = self._counts()
         return Attempt(
@@ -96,7 +97,8 @@ class Attempts:
 
     def _check_remote(self, ended_by: str, before: Counter[str]) -> None:
         """A policy behind a network that held the arm by being slow, silent or wrong has not failed at the task."""
-        found = [name for name in self._counts()[0] - before if name.startswith(_REMOTE)]
+        found = [name for name in self._observed.counts("refused.", of=Observed.is_remote) - before
+                 if name.startswith(_ANSWERS)]  # fmt: skip
         if found and ended_by not in (SUCCESS, TIME_LIMIT, OPERATOR, Reason.STOP_PRESSED):
             raise InterruptedAttemptError(f"{', '.join(found)}; the arm was held: {ended_by}")
 
@@ -108,7 +110,7 @@ class Attempts:
 
     def _losses(self) -> int:
         """How often a node between exposure and command has missed another."""
-        return self._observed.counts("refused.", loop=True)[Reason.PEER_LOST]
+        return self._observed.counts("refused.", of=Observed.is_in_loop)[Reason.PEER_LOST]
 
     def _counts(self) -> tuple[Counter[str], Counter[str]]:
         return self._observed.counts("refused."), self._observed.counts("intervention.")

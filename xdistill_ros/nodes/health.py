@@ -9,14 +9,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from xdistill_ros.rig import Refusal
 
+if TYPE_CHECKING:
+    from xdistill_ros.arm.control_loop import Lateness  # whose room is slow to import
+
 _LOG_AGAIN_S = 5.0  # the same refusal is not logged more often
 _WINDOW = 400  # the newest measurements of a stage that its median and p99 are taken from
+
+
+def punctuality(late: Lateness, scheduling: str) -> dict[str, str]:
+    """How a thread kept its deadlines and how the kernel runs it, for a report: median, p99 and worst in ms."""
+    return {
+        "ticks": str(late.ticks),
+        "scheduling": scheduling,
+        "deadlines_missed": str(late.missed),
+        "lateness_ms": f"{late.p50_s * 1e3:.2f} {late.p99_s * 1e3:.2f} {late.worst_s * 1e3:.2f}",
+    }
 
 
 class Health:

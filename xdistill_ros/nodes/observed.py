@@ -6,6 +6,7 @@ Owns the order and the public names of the stages; `xdistill trace` and a trial'
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -86,13 +87,19 @@ class Observed:
         parts = [stages[stage.name][0] for stage in STAGES if stage.transport and stage.name in stages]
         return sum(parts) if len(parts) == sum(stage.transport for stage in STAGES) else None
 
-    def counts(self, prefix: str, loop: bool = False) -> Counter[str]:
-        """Counters whose name begins with `prefix`, such as `refused.`, without it: of all nodes, or of those between
-        exposure and command alone.
-        """
+    def is_in_loop(self, node: str) -> bool:
+        """Whether it stands between exposure and command."""
+        return node.startswith(_LOOP)
+
+    def is_remote(self, node: str) -> bool:
+        """Whether it asks a policy elsewhere, which it names."""
+        return "remote" in self._values[node]
+
+    def counts(self, prefix: str, of: Callable[[Observed, str], bool] = lambda *_: True) -> Counter[str]:
+        """Counters whose name begins with `prefix`, such as `refused.`, without it: of all nodes, or of some."""
         total: Counter[str] = Counter()
         for node, values in self._values.items():
-            if loop and not node.startswith(_LOOP):
+            if not of(self, node):
                 continue
             for key, value in values.items():
                 if key.startswith(prefix):

@@ -18,6 +18,7 @@ from .lifecycle import GraphNode, StopReason
 
 _PATIENCE_S = 60.0  # for answers and events; an overloaded machine takes that long to start a node
 _POLL_S = 0.02
+_WAYS_HOME = 3
 _AT_REST = ("hold", "stopped")
 
 
@@ -63,8 +64,19 @@ class Operator:
         """Home with an open hand, as the reset will put the arm, so that the reset is no jump.
 
         A simulated table is cleared first: a hand that still holds the drawer's knob, or an arm that leans on
-        something, would fight it all the way and be stopped for not following.
+        something, would fight it all the way and be stopped for not following. A hold on the way, as of a machine that
+        stalls, is tried again; a stop is not.
         """
+        for left in reversed(range(_WAYS_HOME)):
+            try:
+                self._go_home()
+            except InterruptedAttemptError:
+                if not left or self.cancelled.is_set() or not self.mode.startswith("hold"):
+                    raise
+            else:
+                return
+
+    def _go_home(self) -> None:
         self.wait(lambda: bool(self.mode), "the bridge says its mode")
         self.calls.switch("/arm/engage", False)
         self.wait(lambda: self.mode.startswith(_AT_REST), "the arm holds")
@@ -134,7 +146,10 @@ class Operator:
         """A motion of the bridge's own, which ends in a hold whose reason says that it is done."""
         self.engage()
         heard = self._modes_heard
-        self.calls.trigger(service)
+        try:
+            self.calls.trigger(service)
+        except RefusedCallError as error:  # the engagement has ended since
+            raise InterruptedAttemptError(str(error)) from None
         self.wait(lambda: self._modes_heard > heard and self.mode.startswith(_AT_REST), f"{service} has ended")
         if not self.mode.startswith(f"hold ({done.value}"):
             raise InterruptedAttemptError(f"{service} did not reach its end: {self.mode}")

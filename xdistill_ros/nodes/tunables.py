@@ -37,6 +37,14 @@ class Tunable:
         return descriptor
 
 
+REALTIME_PRIORITY = Tunable(
+    "realtime_priority", 50,
+    "of the thread that commands the arm before other programs (SCHED_FIFO), where the computer grants it; 0: none. "
+    "A simulated arm takes none", 0, 90, read_only=True,
+)  # fmt: skip
+"""Of every node whose thread keeps an arm's deadlines."""
+
+
 def declare(node: Node, tunables: tuple[Tunable, ...]) -> None:
     """Declares each on `node`. rclpy raises InvalidParameterValueException for an override out of range."""
     for tunable in tunables:

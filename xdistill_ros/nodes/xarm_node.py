@@ -22,13 +22,16 @@ from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
 
 from xdistill_ros.arm.control_loop import Deadlines
+from xdistill_ros.arm.realtime import claim
 from xdistill_ros.arm.servo import Servo
 from xdistill_ros.arm.xarm import REMEDY, DriverError, XArm, XArmGripper
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline.state import ArmState
 
 from . import messages
+from .health import punctuality
 from .lifecycle import GraphNode, SetupError, run
+from .tunables import REALTIME_PRIORITY, Tunable
 
 _GRIPPER_S = 0.1
 _WIDTH_S = 1.0  # how old the gripper's opening may be
@@ -41,6 +44,7 @@ class XArmNode(GraphNode):
     """See the module's docstring."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (DriverError,)
+    tunables: ClassVar[tuple[Tunable, ...]] = (REALTIME_PRIORITY,)
 
     def __init__(self) -> None:
         super().__init__("xarm_node")
@@ -73,12 +77,17 @@ class XArmNode(GraphNode):
     def activate(self) -> None:
         """States are published; the arm follows commands."""
         self._stopping = threading.Event()
+        self._deadlines, self._scheduling = Deadlines(1.0 / self.rig.arm.interface.rate_hz, time.monotonic()), ""
         self._threads = [
             threading.Thread(target=self._serve_arm, name="arm", daemon=True),
             threading.Thread(target=self._serve_gripper, name="gripper", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
+
+    def report(self) -> dict[str, str]:
+        """How the arm's thread kept its deadlines."""
+        return punctuality(self._deadlines.lateness(), self._scheduling)
 
     def deactivate(self) -> None:
         """The arm is braked at its limits, then left standing."""
@@ -95,7 +104,7 @@ class XArmNode(GraphNode):
     # ---- the arm's thread
 
     def _serve_arm(self) -> None:
-        deadlines = Deadlines(1.0 / self.rig.arm.interface.rate_hz, time.monotonic())
+        self._scheduling, deadlines = claim(self.value(REALTIME_PRIORITY.name)), self._deadlines
         while not self._stopping.wait(max(0.0, deadlines.due_s - time.monotonic())):
             began_s = time.monotonic()
             try:

@@ -1,9 +1,10 @@
 // The page: connects, hands what the server says to those who show it, and asks for what the operator wants.
 
+import { say } from './bar.js';
 import { Cameras } from './cameras.js';
 import { Gamepad } from './gamepad.js';
-import { Link, paired } from './link.js';
-import { pair } from './pairing.js';
+import { Link } from './link.js';
+import { admitted } from './pairing.js';
 import { Plots } from './plots.js';
 import { Trial } from './trial.js';
 import { View } from './view.js';
@@ -17,7 +18,7 @@ let seat = 'free', rig = '';
 // ---- asking
 
 function send(message) {
-  if (!link.send(message)) view.say({ ok: false, text: 'Not connected: nothing was asked for' });
+  if (!link.send(message)) say({ ok: false, text: 'Not connected: nothing was asked for' });
 }
 
 /** By the socket, or, where that is just not up, by a request of its own. */
@@ -26,9 +27,9 @@ async function stop() {
   setTimeout(() => at('stop').classList.remove('pressed'), 400);
   if (link.send({ type: 'stop' })) return;
   try {
-    view.say(await (await fetch('/stop', { method: 'POST' })).json());
+    say(await (await fetch('/stop', { method: 'POST' })).json());
   } catch {
-    view.say({ ok: false, text: 'STOP did not get through: use the arm’s own emergency stop' });
+    say({ ok: false, text: 'STOP did not get through: use the arm’s own emergency stop' });
   }
 }
 
@@ -75,7 +76,7 @@ const TOLD = {
   sample(told) { plots.sample(told); },
   chunk(told) { plots.chunk(told); },
   forget() { plots.forget(); },
-  notice(told) { view.say(told); },
+  notice(told) { say(told); },
 };
 link.addEventListener('message', ({ detail }) => TOLD[detail.type]?.(detail));
 link.addEventListener('picture', ({ detail }) => cameras.hear(detail));
@@ -85,13 +86,7 @@ link.addEventListener('closed', () => { view.link(false); trial.allow(false); })
 link.addEventListener('unpaired', begin);
 
 async function begin() {
-  let known = await paired();
-  while (known === undefined) {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    known = await paired();
-  }
-  if (!known) await pair();
-  at('room').hidden = false;
+  await admitted();
   link.open();
 }
 

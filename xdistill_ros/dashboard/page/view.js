@@ -1,7 +1,8 @@
 // What the page shows of the graph's state, part by part. Reads no input and sends nothing.
 
+import { showLink } from './bar.js';
+
 const at = (id) => document.getElementById(id);
-const TOAST_MS = 4000;
 const TONES = { policy: 'good', teleop: 'good', home: 'good', hold: 'warn', shadow: 'warn', stopped: 'bad' };
 const WORDS = { policy: 'Policy moves the arm', teleop: 'A hand moves the arm', home: 'Going home', hold: 'Holding', stopped: 'Stopped' };
 const SEATS = { free: 'Nobody operates', you: 'You operate', other: 'Another page operates' };
@@ -108,20 +109,9 @@ export class View {
   }
 
   link(up, delay) {
-    at('link').textContent = !up ? 'connecting' : delay === undefined ? 'connected' : `${delay.toFixed(0)} ms`;
-    at('link').dataset.up = up ? 'yes' : 'no';
+    showLink(up, delay);
     document.body.classList.toggle('away', !up);
     if (!up) this.mode('');
-  }
-
-  /** A sentence for a moment. */
-  say({ ok, text }) {
-    if (!text) return;
-    at('said').textContent = text;
-    at('said').hidden = false;
-    at('said').classList.toggle('bad', !ok);
-    clearTimeout(this.toast);
-    this.toast = setTimeout(() => { at('said').hidden = true; }, TOAST_MS);
   }
 }
 

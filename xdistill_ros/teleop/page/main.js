@@ -1,10 +1,11 @@
 // The page: pairs, connects, and lets one of two operators send samples: the desk (mouse, keys, gamepad) or the headset.
 
+import { say } from './bar.js';
 import { Desk } from './desk.js';
 import { Gamepads } from './gamepads.js';
 import { Hand } from './hand.js';
-import { Link, paired } from './link.js';
-import { pair } from './pairing.js';
+import { Link } from './link.js';
+import { admitted } from './pairing.js';
 import { View } from './view.js';
 import { Headset, immersion } from './headset.js';
 
@@ -78,7 +79,7 @@ async function enter() {
     headset = next;
     if (state) headset.show(state);
   } catch (error) {
-    view.say({ ok: false, text: `The headset does not start: ${error.message}` });
+    say({ ok: false, text: `The headset does not start: ${error.message}` });
   }
 }
 
@@ -94,7 +95,7 @@ navigator.xr?.addEventListener('devicechange', offerHeadset);
 
 link.addEventListener('message', ({ detail }) => {
   if (detail.type === 'notice') {
-    view.say(detail);
+    say(detail);
     headset?.say(detail);
     return;
   }
@@ -127,13 +128,7 @@ link.addEventListener('closed', () => {
 link.addEventListener('unpaired', begin);
 
 async function begin() {
-  let known = await paired();
-  while (known === undefined) {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    known = await paired();
-  }
-  if (!known) await pair();
-  at('room').hidden = false;
+  await admitted();
   at('stage').focus();
   link.open();
 }

@@ -1,7 +1,9 @@
 // What the page shows of the state. Reads no input and sends nothing.
 
+import { showLink } from './bar.js';
+
 const at = (id) => document.getElementById(id);
-const TOAST_MS = 4000, PICTURE_OLD_MS = 1500;
+const PICTURE_OLD_MS = 1500;
 
 export class View {
   constructor() {
@@ -81,18 +83,8 @@ export class View {
   }
 
   link(up, delay) {
-    at('link').textContent = !up ? 'connecting' : delay === undefined ? 'connected' : `${delay.toFixed(0)} ms`;
+    showLink(up, delay);
     if (!up) this.mode('');
-  }
-
-  /** A sentence for a moment. */
-  say({ ok, text }) {
-    if (!text) return;
-    at('said').textContent = text;
-    at('said').hidden = false;
-    at('said').classList.toggle('bad', !ok);
-    clearTimeout(this.toast);
-    this.toast = setTimeout(() => { at('said').hidden = true; }, TOAST_MS);
   }
 }
 

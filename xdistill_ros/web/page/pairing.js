@@ -1,11 +1,23 @@
-// The form for the six digits.
+// Until this browser is let in: the form for the six digits.
+
+import { paired } from './link.js';
 
 const form = document.getElementById('pair-form');
 const code = document.getElementById('code');
 const said = document.getElementById('pair-said');
 
-/** Shows the form; resolves when the browser is paired. */
-export function pair() {
+/** Resolves when the browser is paired, and shows the room then; asks for the code where it has to. */
+export async function admitted() {
+  let known = await paired();
+  while (known === undefined) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    known = await paired();
+  }
+  if (!known) await pair();
+  document.getElementById('room').hidden = false;
+}
+
+function pair() {
   document.getElementById('pairing').hidden = false;
   document.getElementById('room').hidden = true;
   code.value = '';
