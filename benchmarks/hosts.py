@@ -124,16 +124,24 @@ def streams(hosts: dict[str, Computer], folder: Path, seconds: float) -> None:
     path = write_rig(folder, [])
     described = rig.load(path)
     sent = int(seconds * next(iter(described.cameras.values())).rate_hz) * 2
-    print(f"{'what':10}{'asked for':14}{'profile':19}{'arrived':>9}{'median ms':>11}{'p99 ms':>9}{'worst':>9}")
+    header = f"{'what':10}{'asked for':14}{'profile':19}{'arrived':>9}{'median ms':>11}{'p99 ms':>9}{'worst':>9}"
+    print(f"{header}{'on the wire, of what was sent':>32}")
     for kind in SIZES:
         for reliable in (False, True):
             for profile in PROFILES[kind]:
+                before = bytes_sent(hosts["robot"])
                 late_ms = _one(hosts, path, kind, reliable, profile, seconds)
+                times = (bytes_sent(hosts["robot"]) - before) / (sent * SIZES[kind])
                 median, p99, worst = np.percentile(late_ms, [50, 99, 100]) if late_ms else [np.nan] * 3
                 asked = "reliable" if reliable else "best effort"
-                print(
-                    f"{kind:10}{asked:14}{profile:19}{len(late_ms) / sent:>9.1%}{median:>11.1f}{p99:>9.1f}{worst:>9.1f}"
-                )
+                ages = f"{median:>11.1f}{p99:>9.1f}{worst:>9.1f}"
+                print(f"{kind:10}{asked:14}{profile:19}{len(late_ms) / sent:>9.1%}{ages}{times:>32.2f}")
+
+
+def bytes_sent(computer: Computer) -> int:
+    """By its network card since it was made, with every header and whatever finds the others."""
+    table = subprocess.run([*computer.prefix, "cat", "/proc/self/net/dev"], capture_output=True, text=True, check=True)
+    return int(next(line for line in table.stdout.splitlines() if "eth0:" in line).partition(":")[2].split()[8])
 
 
 def _one(
