@@ -84,7 +84,7 @@ def test_the_results_tell_what_was_shown_of_each_stage(page):
             assert sorted(near["episode"] for near in nearest) == [0, 2]
     assert found["encoders"][0]["policy"] is True
     assert found["encoders"][1]["policy"] is False
-    assert set(found["encoders"][0]["around_the_hand"]) == {"cam", "saliency"}
+    assert set(found["encoders"][0]["around"]["hand"]) == {"cam", "saliency"}
 
 
 def test_the_page_is_whole_and_asks_nothing_of_the_web(page):

@@ -12,8 +12,8 @@ from torch import nn
 
 from tests.support import stores
 from tests.support.small_policy import small_policy
-from xdistill_ros.episodes import Control, Episode
-from xdistill_ros.learn.analyse import embedding, hand, neighbours, rows, stages, study
+from xdistill_ros.episodes import Control, Episode, Store
+from xdistill_ros.learn.analyse import around, embedding, neighbours, rows, stages, study
 from xdistill_ros.learn.analyse.features import Typical
 from xdistill_ros.learn.analyse.looks import looks
 from xdistill_ros.learn.analyse.rows import Moments
@@ -256,13 +256,33 @@ def test_heats_are_scaled_together_and_no_heat_stays_none():
 
 
 def test_heat_around_the_hand_is_one_where_it_is_even(table_rig):
-    camera = hand.fixed_cameras(table_rig)["front"]
+    camera = around.fixed_cameras(table_rig)["front"]
     even = np.ones((camera.height_px, camera.width_px), np.float32)
     tcp_m = np.array([0.4, 0.0, 0.1])
-    assert hand.concentration(even, tcp_m, camera) == pytest.approx(1.0)
-    assert hand.concentration(even * 0, tcp_m, camera) is None
-    assert hand.concentration(even, np.array([-3.0, 0.0, 0.1]), camera) is None
-    assert list(hand.fixed_cameras(table_rig)) == ["front"]
+    assert around.concentration(even, tcp_m, camera) == pytest.approx(1.0)
+    assert around.concentration(even * 0, tcp_m, camera) is None
+    assert around.concentration(even, np.array([-3.0, 0.0, 0.1]), camera) is None
+    assert list(around.fixed_cameras(table_rig)) == ["front"]
+
+
+def test_the_object_lies_where_the_gripper_first_closes_until_the_hand_is_there(table_rig, tmp_path):
+    def reaching(made):
+        for k, row in enumerate(made):
+            row["robot_eef_pose"][:3] = np.array([0.35, -0.25, 0.2]) + min(k / 16, 1.0) * np.array([0.1, 0.45, -0.15])
+            row["action"][-1] = 0.08 if k < 16 else 0.01
+
+    def idle(made):
+        for row in made:
+            row["action"][-1] = 0.08
+
+    path = stores.write_store(tmp_path / "s.zarr", 2, table_rig, changes={0: reaching, 1: idle})
+    found = around.Whereabouts(Store(path))
+    camera = around.fixed_cameras(table_rig)["front"]
+    np.testing.assert_allclose(found.of("hand", 0, camera), [0.35, -0.25, 0.2], atol=1e-6)
+    np.testing.assert_allclose(found.of("object", 0, camera), [0.45, 0.2, 0.05], atol=1e-6)
+    assert found.of("object", 15, camera) is None, "the hand is over it"
+    assert found.of("object", 16, camera) is None, "it is held"
+    assert found.of("object", 30, camera) is None, "in the other episode nothing is taken"
 
 
 def test_typical_features_do_not_blow_up_what_hardly_varies():

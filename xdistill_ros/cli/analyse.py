@@ -51,18 +51,16 @@ def _print(results: Results) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    hand = sorted({(kind, camera) for one in results.encoders for kind in one.around_the_hand
-                   for camera in one.around_the_hand[kind]})  # fmt: skip
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("encoder", overflow="fold")
     for title in ("silhouette, t-SNE map", "silhouette, features", "nearest of same stage"):
         table.add_column(title, justify="right")
-    for kind, camera in hand:
-        table.add_column(f"{_KINDS[kind]} around hand, {camera}", justify="right")
+    for place, kind, camera in results.heat_columns:
+        table.add_column(f"{_KINDS[kind]} around {place}, {camera}", justify="right")
     for one in results.encoders:
         table.add_row(
             Text(one.name), _score(one.silhouette_of_map), _score(one.silhouette_of_features), _agreement(one),
-            *(_times(one.around_the_hand.get(kind, {}).get(camera)) for kind, camera in hand),
+            *(_times(one.heat_around(*column)) for column in results.heat_columns),
         )  # fmt: skip
     counts = ", ".join(f"{name} {count}" for name, count in results.stages.items())
     typer.echo(f"{results.store}: {results.rows} moments of {results.episodes} episodes; {counts}")

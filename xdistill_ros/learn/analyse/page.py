@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .hand import REACH
+from .around import REACH
 from .pictures import COLOURS
 from .results import Results
 
@@ -22,11 +22,9 @@ def html(results: Results, maps: Mapping[str, str], stages: Sequence[str]) -> st
     return templates.get_template("page.html").render(
         results=results, maps=maps, stages=list(enumerate(stages)), colours=COLOURS, kinds=KINDS,
         number={name: index for index, name in enumerate(stages)}, reach=f"{REACH:.0%}",
-        looking=[one for one in results.encoders if one.around_the_hand],
+        looking=[one for one in results.encoders if one.around],
         cameras=list(dict.fromkeys(camera for one in results.encoders for camera in one.inputs)),
-        hand_cameras=sorted({
-            camera for one in results.encoders for found in one.around_the_hand.values() for camera in found
-        }),
+        columns=results.heat_columns,
         defined=any(one.silhouette_of_features for one in results.encoders),
         policies=[one.name for one in results.encoders if one.policy],
     )  # fmt: skip

@@ -25,8 +25,12 @@ class EncoderResult:
     silhouette_of_map: Score | None
     silhouette_of_features: Score | None
     neighbours_of_same_stage: float | None
-    around_the_hand: dict[str, dict[str, float]]
-    """By kind of heat map and camera: heat around the gripper, 1 for an even map."""
+    around: dict[str, dict[str, dict[str, float]]]
+    """By place, kind of heat map and camera: heat around the hand, and around what it will take; 1 for an even map."""
+
+    def heat_around(self, place: str, kind: str, camera: str) -> float | None:
+        """One of them, where there is one."""
+        return self.around.get(place, {}).get(kind, {}).get(camera)
 
 
 @dataclass(frozen=True)
@@ -75,3 +79,11 @@ class Results:
     film_episode: int | None
     format: str = FORMAT
     version: int = VERSION
+
+    @property
+    def heat_columns(self) -> list[tuple[str, str, str]]:
+        """Place, kind and camera of every heat that was measured of any encoder."""
+        return list(dict.fromkeys(
+            (place, kind, camera) for one in self.encoders for place, kinds in one.around.items()
+            for kind, cameras in kinds.items() for camera in cameras
+        ))  # fmt: skip

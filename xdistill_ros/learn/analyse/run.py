@@ -28,7 +28,7 @@ from .seen import Seen
 from .study import Studied, of_pixels, study, tiny_views
 from .subjects import Subject
 
-_HAND_ROWS, _NEAREST, _THUMB_PX = 60, 6, 96
+_AROUND_ROWS, _NEAREST, _THUMB_PX = 60, 6, 96
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def _compare(
     reference = of_pixels({view: read[view] for view in tiny}, chosen, asked.seed)
     filmed = store.episodes[asked.episode] if asked.video else None
     film_rows = range(filmed.start, filmed.stop) if filmed else range(0)
-    sample = chosen.index[np.linspace(0, len(chosen.index) - 1, _HAND_ROWS).round().astype(int)].tolist()
+    sample = chosen.index[np.linspace(0, len(chosen.index) - 1, _AROUND_ROWS).round().astype(int)].tolist()
     looked_at = [*chosen.index[shown].tolist(), *sample, *film_rows]
     watched = seen.see(store, looked_at, compared, [one.typical for one in studied], asked.seed)
     around = {
-        one.subject.name: seen.around_the_hand(store, one, sample) for one in track(watched, "heat around the hand")
+        one.subject.name: seen.around(store, one, sample) for one in track(watched, "heat around hand and object")
     }
     frames = [_frame(store, chosen, at, watched, studied, out) for at in track(shown, "pictures of moments")]
     if filmed:
@@ -82,7 +82,7 @@ def _compare(
         software=__version__, frames=frames,
         film=FILM if filmed else None, film_episode=filmed.index if filmed else None,
         encoders=[
-            *(dataclasses.replace(one.result, around_the_hand=around.get(one.result.name, {})) for one in studied),
+            *(dataclasses.replace(one.result, around=around.get(one.result.name, {})) for one in studied),
             reference.result,
         ],
     )  # fmt: skip

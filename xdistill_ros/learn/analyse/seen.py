@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 from xdistill_ros.episodes import Store
 from xdistill_ros.perception.heat import Heat, on_image, to_unit
 
-from . import hand
+from .around import PLACES, Place, Whereabouts, concentration, fixed_cameras
 from .features import Typical
 from .looks import Looks, looks
 from .rows import history, moments, pictures
@@ -59,17 +60,21 @@ def see(
     return made
 
 
-def around_the_hand(store: Store, seen: Seen, rows: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Mean `hand.concentration` over `rows`, for each kind of heat map and each fixed camera that shows the hand."""
-    positions_m = np.asarray(store.data("robot_eef_pose")[:, :3], float)
-    made: dict[str, dict[str, float]] = {}
+def around(store: Store, seen: Seen, rows: Sequence[int]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean `concentration` over `rows`, for each place, kind of heat map and fixed camera that shows the place."""
+    whereabouts, cameras = Whereabouts(store), fixed_cameras(store.rig)
+    found: dict[tuple[Place, Kind, str], list[float]] = {}
     for kind in KINDS:
-        found: dict[str, list[float]] = {}
         for row in rows:
             heats = seen.heat(row, kind)
-            for name, camera in hand.fixed_cameras(store.rig).items():
-                if name in heats:
-                    value = hand.concentration(heats[name], positions_m[row], camera)
-                    found.setdefault(name, []).extend([] if value is None else [value])
-        made[kind] = {name: float(np.mean(values)) for name, values in found.items() if values}
-    return made
+            for place, name in product(PLACES, cameras.keys() & heats.keys()):
+                point_m = whereabouts.of(place, row, cameras[name])
+                value = None if point_m is None else concentration(heats[name], point_m, cameras[name])
+                found.setdefault((place, kind, name), []).extend([] if value is None else [value])
+    return {
+        place: {
+            kind: {name: float(np.mean(found[place, kind, name])) for name in cameras if found.get((place, kind, name))}
+            for kind in KINDS
+        }
+        for place in PLACES
+    }

@@ -39,10 +39,30 @@ def _marked(store: Store, marks: NDArray[np.int64]) -> Stages:
     return Stages(names, labels, f"as the operator marked them while recording{left_out}")
 
 
+def grasps(store: Store) -> list[int | None]:
+    """For each episode the row of `data/` in which the gripper is first commanded to close; none where it never is."""
+    widths, stroke_m = _commanded_widths(store)
+    closed = widths < _middle(widths)
+    return [
+        one.start + int(closed[one.start : one.stop].argmax())
+        if stroke_m >= LEAST_STROKE_M and closed[one.start : one.stop].any() else None
+        for one in store.episodes
+    ]  # fmt: skip
+
+
+def _commanded_widths(store: Store) -> tuple[NDArray[np.float64], float]:
+    """(N,) m, and by how much they differ."""
+    widths = np.asarray(store.data("action")[:], float)[:, -1]
+    return widths, float(np.ptp(widths)) if len(widths) else 0.0
+
+
+def _middle(widths: NDArray[np.float64]) -> float:
+    return float(widths.min() + widths.max()) / 2
+
+
 def _grasped(store: Store) -> Stages:
     """By the commanded width: before the fingers first close, until they last open, and after it."""
-    widths = np.asarray(store.data("action")[:], float)[:, -1]
-    stroke_m = float(np.ptp(widths)) if len(widths) else 0.0
+    widths, stroke_m = _commanded_widths(store)
     labels = np.zeros(len(widths), np.int64)
     if stroke_m < LEAST_STROKE_M:
         origin = (
@@ -50,7 +70,7 @@ def _grasped(store: Store) -> Stages:
             f"(less than {1e3 * LEAST_STROKE_M:.0f} mm), so the whole task counts as one stage"
         )
         return Stages(("the whole task",), labels, origin)
-    middle_m = float(widths.min()) + stroke_m / 2
+    middle_m = _middle(widths)
     for one in store.episodes:
         closed = np.flatnonzero(widths[one.start : one.stop] < middle_m)
         if len(closed):

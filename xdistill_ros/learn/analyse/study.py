@@ -73,7 +73,7 @@ def _studied(
         silhouette_of_map=embedding.silhouette(points, chosen.stage, chosen.episode, seed),
         silhouette_of_features=embedding.silhouette(standard, chosen.stage, chosen.episode, seed),
         neighbours_of_same_stage=_agreement(raw - typical.mean, chosen),
-        around_the_hand={},
+        around={},
     )  # fmt: skip
     return Studied(result, raw - typical.mean, typical, points)
 
