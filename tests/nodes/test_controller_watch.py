@@ -128,6 +128,20 @@ def test_one_that_does_not_answer_is_asked_again_without_questions_piling_up(ben
     assert bench.said() is None
 
 
+def test_a_successor_is_not_called_wrong_by_half_of_its_predecessors_answers(bench: Bench) -> None:
+    bench.all_answer()
+    bench.ask(after_s=1.0)
+    for name, values in (("interpolate_from_desired_state", UNDECLARED), ("joints", UNDECLARED)):
+        bench.client.answer(name, values)
+        assert bench.said() is None
+    bench.client.answer("open_loop_control", [RIGHT])
+    assert bench.said() is None
+    bench.ask(after_s=1.0)
+    for name in ("interpolate_from_desired_state", "joints", "open_loop_control"):
+        bench.client.answer(name, UNDECLARED)
+    assert bench.said()[0] is Reason.WRONG_CONTROLLER
+
+
 def test_a_controller_that_has_gone_is_not_known_by_what_it_said(bench: Bench) -> None:
     bench.all_answer()
     bench.client.there = False

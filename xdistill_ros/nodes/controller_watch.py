@@ -42,6 +42,11 @@ class Question:
         return bool(self._client.service_is_ready())
 
     @property
+    def pending(self) -> bool:
+        """Whether an answer may still come."""
+        return self._pending is not None
+
+    @property
     def answer(self) -> Any:
         """The response; None when there is none that counts."""
         if self._answer is None or time.monotonic() - self._answer[0] > self._counts_s:
@@ -77,6 +82,7 @@ class ControllerWatch:
         # where the controller's node is, its manager is: /left/<controller>/commands, /left/controller_manager
         namespace = topic.rpartition("/")[0].removesuffix(f"/{self._name}")
         self._parameters = self._parameter_questions(f"{namespace}/{self._name}") if self._name else {}
+        self._said: dict[str, Any] = dict.fromkeys(self._parameters)
         manager = f"{namespace}/controller_manager/list_controllers"
         self._manager = self._manager_question(manager) if self._name else None
         node.every(_ASK_S, self._ask, steady=True)
@@ -110,16 +116,22 @@ class ControllerWatch:
         return facts.check_state(self._rig, {one.name: (one.state, one.type) for one in said.controller})
 
     def _parameters_say(self) -> Hold | None:
-        said = {name: question.answer for name, question in self._parameters.items()}
-        if said and None not in said.values():  # one alone can make a right controller look wrong
-            return facts.check_parameters(self._rig, {name: _value(answer) for name, answer in said.items()})
+        self._take_whole_round()
+        if self._said and None not in self._said.values():
+            return facts.check_parameters(self._rig, {name: _value(answer) for name, answer in self._said.items()})
         interface = self._rig.arm.interface
         if interface.kind != "joint_trajectory" or self._rig.simulation is not None:
             return None
         sentence = f"controller {self._name} has not said whether it interpolates from the desired state"
         return Hold(Reason.NO_CONTROLLER, f"{sentence}: is it started? interface.controller names it")
 
+    def _take_whole_round(self) -> None:
+        """One answer of a controller beside one of its predecessor would make a right one look wrong."""
+        if not any(question.pending for question in self._parameters.values()):
+            self._said = {name: question.answer for name, question in self._parameters.items()}
+
     def _ask(self) -> None:
+        self._take_whole_round()
         for question in (self._manager, *self._parameters.values()):
             if question is not None:
                 question.ask()
