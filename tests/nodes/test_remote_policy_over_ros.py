@@ -187,6 +187,7 @@ def test_a_trial_amid_which_the_server_failed_is_void_and_run_again(remote: Remo
             remote.server.start()
         remote.server.do("good")
     person.wait(state="finished", done="2")
+    graph.processes.end("trial_node")
     record = read_record(tmp_path / "results.jsonl")
     assert [result.attempt for result in record.results] == [2, 2]
     assert [result.ended_by for result in record.results] == ["time_limit"] * 2

@@ -166,6 +166,7 @@ class TrialNode(GraphNode):
                 return Refusal(Reason.NOT_NOW, "there is no result to take back")
             if all(one.trial.start != taken.trial.start for one in self._log.results):
                 self._starts.forget(taken.trial)
+            self._desk.enter(State.RESET)  # at once, or a start would be taken for the trial after it
         self._changed.set()
         self._last = "the last result was taken back"
         return f"the result of {self._shown(taken.trial)} is taken back; it is run again"
@@ -295,10 +296,11 @@ class TrialNode(GraphNode):
     def _await_start(self, said: str) -> None:
         """Waits for a person's start. Raises ReplannedError."""
         self._enter(State.READY, said)
-        while not self._desk.started:
-            if self._changed.is_set():
-                raise ReplannedError
+        while not self._changed.is_set():
+            if self._desk.started:
+                return
             self._operator.sleep()
+        raise ReplannedError
 
     @property
     def _now_on(self) -> UnderWay:
