@@ -50,7 +50,7 @@ class Attempts:
         Raises InterruptedAttemptError when the graph failed, VoidedError when a person says so, CallError.
         """
         before, self._losses_before = self._counts(), self._losses()
-        answers_before = self._observed.counts("refused.", of=Observed.is_remote)
+        answers_before = self._observed.counts("refused.", self._observed.remotes)
         self.lost = ""
         self._operator.engage()
         began_ns = self._node.now_ns()
@@ -97,7 +97,7 @@ class Attempts:
 
     def _check_remote(self, ended_by: str, before: Counter[str]) -> None:
         """A policy behind a network that held the arm by being slow, silent or wrong has not failed at the task."""
-        found = [name for name in self._observed.counts("refused.", of=Observed.is_remote) - before
+        found = [name for name in self._observed.counts("refused.", self._observed.remotes) - before
                  if name.startswith(_ANSWERS)]  # fmt: skip
         if found and ended_by not in (SUCCESS, TIME_LIMIT, OPERATOR, Reason.STOP_PRESSED):
             raise InterruptedAttemptError(f"{', '.join(found)}; the arm was held: {ended_by}")
@@ -110,7 +110,7 @@ class Attempts:
 
     def _losses(self) -> int:
         """How often a node between exposure and command has missed another."""
-        return self._observed.counts("refused.", of=Observed.is_in_loop)[Reason.PEER_LOST]
+        return self._observed.counts("refused.", self._observed.loop)[Reason.PEER_LOST]
 
     def _counts(self) -> tuple[Counter[str], Counter[str]]:
         return self._observed.counts("refused."), self._observed.counts("intervention.")

@@ -96,24 +96,19 @@ class Caller:
         client = self._clients[service]
         if not client.wait_for_service(self._timeout_s):
             raise CallError(f"{service}: no such service within {self._timeout_s:.0f} s; is its node up?")
-        gives_up_s = time.monotonic() + self._timeout_s
+        answered = threading.Event()
         servers, future = self._node.count_services(client.srv_name), client.call_async(request)
-        while not _answered(future):
-            if time.monotonic() > gives_up_s:
-                client.remove_pending_request(future)
-                raise CallError(f"{service}: no answer within {self._timeout_s:.0f} s")
+        future.add_done_callback(lambda _: answered.set())
+        gives_up_s = time.monotonic() + self._timeout_s
+        while not answered.wait(_LOOK_S):
             before, servers = servers, self._node.count_services(client.srv_name)
-            if servers > before:  # whom it was sent to was killed, and who took the place has not heard it
-                client.remove_pending_request(future)
-                future = client.call_async(request)
+            if servers <= before and time.monotonic() < gives_up_s:
+                continue
+            client.remove_pending_request(future)
+            if servers > before:  # who was asked is gone; the successor is not asked: it might be to move the arm
+                raise CallError(f"{service}: its node was started anew before it answered")
+            raise CallError(f"{service}: no answer within {self._timeout_s:.0f} s")
         return future.result()
-
-
-def _answered(future: Any) -> bool:
-    """Waits a moment for it."""
-    answered = threading.Event()
-    future.add_done_callback(lambda _: answered.set())
-    return answered.wait(_LOOK_S)
 
 
 class Line:

@@ -6,7 +6,6 @@ Owns the order and the public names of the stages; `xdistill trace` and a trial'
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -87,21 +86,21 @@ class Observed:
         parts = [stages[stage.name][0] for stage in STAGES if stage.transport and stage.name in stages]
         return sum(parts) if len(parts) == sum(stage.transport for stage in STAGES) else None
 
-    def is_in_loop(self, node: str) -> bool:
-        """Whether it stands between exposure and command."""
-        return node.startswith(_LOOP)
+    @property
+    def loop(self) -> set[str]:
+        """Those between exposure and command."""
+        return {node for node in self._values if node.startswith(_LOOP)}
 
-    def is_remote(self, node: str) -> bool:
-        """Whether it asks a policy elsewhere, which it names."""
-        return "remote" in self._values[node]
+    @property
+    def remotes(self) -> set[str]:
+        """Those that ask a policy elsewhere, which they name."""
+        return {node for node, values in self._values.items() if "remote" in values}
 
-    def counts(self, prefix: str, of: Callable[[Observed, str], bool] = lambda *_: True) -> Counter[str]:
-        """Counters whose name begins with `prefix`, such as `refused.`, without it: of all nodes, or of some."""
+    def counts(self, prefix: str, nodes: set[str] | None = None) -> Counter[str]:
+        """Counters whose name begins with `prefix`, such as `refused.`, without it: of `nodes`, by default of all."""
         total: Counter[str] = Counter()
-        for node, values in self._values.items():
-            if not of(self, node):
-                continue
-            for key, value in values.items():
+        for node in self.nodes if nodes is None else nodes:
+            for key, value in self._values[node].items():
                 if key.startswith(prefix):
                     total[key.removeprefix(prefix)] += int(value)
         return total

@@ -64,14 +64,15 @@ class Operator:
         """Home with an open hand, as the reset will put the arm, so that the reset is no jump.
 
         A simulated table is cleared first: a hand that still holds the drawer's knob, or an arm that leans on
-        something, would fight it all the way and be stopped for not following. A hold on the way, as of a machine that
-        stalls, is tried again; a stop is not.
+        something, would fight it all the way and be stopped for not following. There a hold on the way, as of a machine
+        that stalls, is tried again; a stop is not, and a real arm that was held waits for a person.
         """
         for left in reversed(range(_WAYS_HOME)):
             try:
                 self._go_home()
             except InterruptedAttemptError:
-                if not left or self.cancelled.is_set() or not self.mode.startswith("hold"):
+                again = left and self.simulated and self.mode.startswith("hold")
+                if not again or self.cancelled.is_set():
                     raise
             else:
                 return
