@@ -47,7 +47,11 @@ GRIPS = 5
 
 
 class Ear:
-    """A ROS node in a thread that notes when targets and commands arrive."""
+    """A ROS node in a thread that notes when targets and commands arrive, in seconds of `time.time`.
+
+    Times are those at which Fast DDS received a message: the interpreter of this process, which the hand's samples
+    and the arm's states share, would add its own delays, up to its switch interval of 5 ms.
+    """
 
     def __init__(self, described: rig.Rig) -> None:
         import rclpy
@@ -82,12 +86,12 @@ class Ear:
         self._executor.shutdown()
         self._thread.join()
 
-    def _on_target(self, message: Any) -> None:
+    def _on_target(self, message: Any, info: dict[str, int]) -> None:
         place = message.pose.position
-        self.targets.append((time.monotonic(), np.array([place.x, place.y, place.z])))
+        self.targets.append((info["received_timestamp"] * 1e-9, np.array([place.x, place.y, place.z])))
 
-    def _on_command(self, message: Any) -> None:
-        self.commands.append((time.monotonic(), np.array(message.data)))
+    def _on_command(self, message: Any, info: dict[str, int]) -> None:
+        self.commands.append((info["received_timestamp"] * 1e-9, np.array(message.data)))
 
     def _be_the_arm(self) -> None:
         """It is where it was last told to be."""
@@ -148,11 +152,11 @@ class Hand:
 
     async def show(self, *, clutch: bool = True) -> None:
         """One sample, now."""
-        now_s = time.monotonic()
+        now_s = time.time()
         position = [MARK_M * (len(self.sent) % MARKS), self.height_m, 0.0]
         self.sent.append(now_s)
         await self._socket.send_json(
-            {"type": "sample", "time_ms": now_s * 1e3, "device": "controller", "position": position,
+            {"type": "sample", "time_ms": time.monotonic() * 1e3, "device": "controller", "position": position,
              "orientation": [0, 0, 0, 1], "emulated": False, "visible": True, "clutch": clutch, "trigger": 0.0}
         )  # fmt: skip
 
