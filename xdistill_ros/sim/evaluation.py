@@ -69,11 +69,14 @@ def evaluate(
         for trial in log.remaining(plan)
     ]  # fmt: skip
     # a new process has no OpenGL context of ours, and no threads that a fork would leave behind
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    try:
         for future in as_completed([pool.submit(run, job) for job in jobs]):
             result = future.result()
             log.append(result)
             done(result, len(plan) - len(log.remaining(plan)), len(plan))
+    finally:
+        pool.shutdown(cancel_futures=True)  # where one failed, the others need not be waited for
     return log
 
 

@@ -67,10 +67,8 @@ def distil_table(config: TableDistillation, folder: Path) -> dict[str, Any]:
     with runs.lock(folder):
         runs.begin(folder, told)
         preprocess, pictures = config.preprocess(running), folder / "renderings"
-        for task in config.tasks:
-            renderings.collect(
-                running, task, config.renderings.per_task, config.renderings.seed, preprocess, pictures
-            )  # fmt: skip
+        wanted = config.renderings
+        renderings.collect(running, config.tasks, wanted.per_task, wanted.seed, preprocess, pictures)
         pixels, table = renderings.load(pictures, running, config.tasks)
         teacher = Privileged(table)
         student = Student(teacher.dim, config.feature)

@@ -5,8 +5,11 @@ A shard is a file that is whole when it exists, so that collecting continues whe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +29,21 @@ SHARD = 250
 
 
 def collect(
-    rig: Rig,
-    task: str,
-    count: int,
-    seed: int,
-    preprocess: dict[str, PreprocessSpec],
-    folder: Path,
-    worker: int = 0,
-    workers: int = 1,
+    rig: Rig, tasks: Sequence[str], count: int, seed: int, preprocess: dict[str, PreprocessSpec], folder: Path
 ) -> None:
-    """Renders `count` scenes of `task` into shards `folder/<task>_<k>.npz`; `worker` makes every `workers`-th."""
-    wanted = [shard for shard in range(-(-count // SHARD)) if shard % workers == worker]
-    missing = [shard for shard in wanted if not shard_path(folder, task, shard).exists()]
-    for shard in track(missing, f"rendering {task}"):
-        stream = SceneStream(rig, task, seed + shard)
-        with Painter(rig, stream.table.model) as painter:
-            _render_shard(stream, painter, preprocess, shard_path(folder, task, shard))
+    """Renders `count` scenes of each task into shards `folder/<task>_<k>.npz`, in a process for each core."""
+    shards = [(task, number) for task in tasks for number in range(-(-count // SHARD))]
+    missing = [each for each in shards if not shard_path(folder, *each).exists()]
+    if not missing:
+        return
+    processes = min(len(os.sched_getaffinity(0)), len(missing))
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    try:
+        jobs = [pool.submit(_render_shard, rig, task, number, seed, preprocess, folder) for task, number in missing]
+        for job in track(as_completed(jobs), "rendering", total=len(jobs)):
+            job.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # where one failed, the others need not be waited for
 
 
 def shard_path(folder: Path, task: str, shard: int) -> Path:
@@ -49,12 +51,16 @@ def shard_path(folder: Path, task: str, shard: int) -> Path:
     return folder / f"{task}_{shard:04d}.npz"
 
 
-def _render_shard(stream: SceneStream, painter: Painter, preprocess: dict[str, PreprocessSpec], path: Path) -> None:
+def _render_shard(
+    rig: Rig, task: str, number: int, seed: int, preprocess: dict[str, PreprocessSpec], folder: Path
+) -> None:
     shrink = {name: Preprocess(spec).geometry for name, spec in preprocess.items()}
+    stream, path = SceneStream(rig, task, seed + number), shard_path(folder, task, number)
     pixels, states = [], []
-    for table in islice(stream, SHARD):
-        pixels.append([shrink[name](painter.paint(table.data, name, table.drawn())) for name in preprocess])
-        states.append(_state(table, stream, list(preprocess)))
+    with Painter(rig, stream.table.model) as painter:
+        for table in islice(stream, SHARD):
+            pixels.append([shrink[name](painter.paint(table.data, name, table.drawn())) for name in preprocess])
+            states.append(_state(table, stream, list(preprocess)))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
     arrays: dict[str, Any] = {name: np.array([state[name] for state in states]) for name in states[0]}
