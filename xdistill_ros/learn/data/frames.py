@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdistill_ros.learn.networks.encoders import Encoder
+from xdistill_ros.learn.precision import bf16
 from xdistill_ros.perception import PreprocessSpec
 
 from .augment import Augmentation
@@ -45,7 +46,7 @@ class Frames:
 def cache_features(
     encoder: Encoder, frames: Frames, copies: int, augmentation: Augmentation, seed: int, batch: int = 64
 ) -> NDArray[np.float32]:
-    """(copies, n_cam, N, F): copy 0 in fp32 of the frames as they are, the others of augmented ones in bf16.
+    """(copies, n_cam, N, F): copy 0 in fp32 of the frames as they are, the others, augmented, by `precision.bf16`.
 
     A camera with fewer frames than N has zeros at the end, which no window refers to.
     """
@@ -59,7 +60,7 @@ def cache_features(
         for camera, images in enumerate(frames.images.values()):
             for at in range(0, len(images), batch):
                 some = frames.tensor(images[at : at + batch], augmentation if copy else None, generator, device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=copy > 0):
+                with bf16(device.type, wanted=copy > 0):
                     feature = encoder(some)
                 cached[copy, camera, at : at + len(some)] = feature.float().cpu().numpy()
     return cached

@@ -83,7 +83,7 @@ class Distillation(Strict):
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     warm_up: float = Field(0.04, ge=0, lt=1, description="share of the steps in which the learning rate rises")
-    bf16: bool = True
+    bf16: bool = Field(True, description="where the processor computes in it")
     seed: int = 0
     log_every: int = Field(50, ge=1)
     check_every: int = Field(5000, ge=1, description="steps between measurements on what was held out")

@@ -21,6 +21,7 @@ from torch.nn import functional
 from xdistill_ros.learn import runs
 from xdistill_ros.learn.data.augment import Augmentation
 from xdistill_ros.learn.networks.encoders import Student, normalise
+from xdistill_ros.learn.precision import bf16
 from xdistill_ros.learn.rates import one_cycle
 from xdistill_ros.rig.base import Strict
 
@@ -106,7 +107,7 @@ def _step(
     unit = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255.0
     unit = functional.avg_pool2d(unit, 2) if coarse else unit
     seen = data.standardise(config.augmentation(unit, generator)).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+    with bf16("cpu", config.bf16):
         guess = encoder.imitate(seen)
     loss = weighted_mse(guess.float(), wanted, weights)
     loss.backward()  # type: ignore[no-untyped-call]

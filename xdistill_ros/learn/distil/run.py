@@ -26,6 +26,7 @@ from xdistill_ros import __version__
 from xdistill_ros.learn import runs, weights
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.encoders import Student, normalise
+from xdistill_ros.learn.precision import bf16
 from xdistill_ros.learn.rates import one_cycle
 
 from .cache import Cached, FeatureFile, fill
@@ -223,7 +224,7 @@ class Run:
         seen = batch.student.to(device, non_blocking=True)
         shown = seen if batch.teacher is None else batch.teacher.to(device, non_blocking=True)
         wanted, counted = self.teacher.targets(shown, batch.keys)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        with bf16(device.type, config.bf16):
             guess = self.network(self._standardised(seen))
         loss = weighted_mse(guess.float(), wanted, counted)
         loss.backward()  # type: ignore[no-untyped-call]

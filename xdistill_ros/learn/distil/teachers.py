@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from xdistill_ros.learn import precision
 from xdistill_ros.learn.networks import pretrained
 from xdistill_ros.learn.networks.encoders import Encoder, normalise
 
@@ -73,6 +74,6 @@ class Published:
         pixels = normalise(images, mean, std)
         if tuple(pixels.shape[2:]) != self.size_px:
             pixels = functional.interpolate(pixels, self.size_px, mode="bilinear", antialias=True)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
+        with precision.bf16(images.device.type, self._bf16):
             feature = self.network(pixels).float()
         return feature, torch.ones_like(feature)

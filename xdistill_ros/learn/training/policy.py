@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xdistill_ros.learn import precision
 from xdistill_ros.learn.data.eyes import Eye
 from xdistill_ros.learn.data.material import Batch
 from xdistill_ros.learn.networks.encoders import Encoder, freeze_normalisation
@@ -52,7 +53,7 @@ class Policy(nn.Module):
         if self.eye is None:
             return seen
         images = self.eye(seen.flatten(1, 2), generator)
-        autocast = torch.autocast(seen.device.type, torch.bfloat16, enabled=self._bf16 and self.training)
+        autocast = precision.bf16(seen.device.type, self._bf16 and self.training)
         with torch.set_grad_enabled(self._tune and torch.is_grad_enabled()), autocast:
             features: Tensor = self.encoder(images)
         return features.float().view(*seen.shape[:3], -1)
@@ -65,7 +66,7 @@ class Policy(nn.Module):
         """The head's loss at steps and noise that `generator` draws; it changes frames at random where `changed`."""
         condition = self.condition(batch, generator if changed else None)
         fast = self._bf16 and self.training and condition.device.type != "cpu"
-        with torch.autocast(condition.device.type, torch.bfloat16, enabled=fast):
+        with precision.bf16(condition.device.type, fast):
             return self.head.loss(condition, batch.actions, generator)
 
     @torch.inference_mode()

@@ -156,7 +156,7 @@ class TrainSettings(Strict):
     held_out: int = Field(2, ge=0, description="episodes that are validated on and never trained on")
     validate_every_epochs: int = Field(50, ge=1)
     rollouts: RolloutSettings | None = None
-    bf16: bool = Field(True, description="autocast on CUDA; on the CPU for the encoder alone")
+    bf16: bool = Field(True, description="where the processor computes in it; on a CPU for the encoder alone")
     compile: bool = Field(False, description="torch.compile")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(None, ge=1, description="of torch on the CPU; None: its own choice")
