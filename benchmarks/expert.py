@@ -10,15 +10,13 @@ seeds of those that did not.
 from __future__ import annotations
 
 import argparse
-import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from xdistill_ros import resources, rig
+from xdistill_ros.pool import cores, pool
 from xdistill_ros.sim import TASKS, World
 from xdistill_ros.sim.conditions import EVERY_CONDITION, conditions_of
 from xdistill_ros.sim.pilots import ExpertPilot
@@ -57,8 +55,8 @@ def main() -> None:
         for first in range(0, given.episodes, AT_ONCE)
     ]
     results: dict[tuple[str, str], list[Result]] = {cell: [] for cell in cells}
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for done in track(pool.map(episodes, *zip(*shares, strict=True)), "demonstrating", total=len(shares)):
+    with pool(cores()) as processes:
+        for done in track(processes.map(episodes, *zip(*shares, strict=True)), "demonstrating", total=len(shares)):
             results[done[0].task, done[0].condition] += done
     table = Table("task", "condition", "successes", "95%", "mean length")
     for cell, those in results.items():

@@ -9,7 +9,7 @@ in mapped files; LeRobot's is `lerobot-train` on the same store, exported with `
 Its images are not resized, only cut, so that its encoder sees as many pixels as ours. diffusion_policy's is its own
 workspace on the same store (tools/diffusion_policy_trains.py), where XDISTILL_DIFFUSION_POLICY_PYTHON names an
 environment for it and XDISTILL_DIFFUSION_POLICY a checkout; it has an encoder a camera, so the same arithmetic on more
-weights. Use a machine that is idle.
+weights. The steps must fit into an epoch, at whose end its workspace asks for rollouts. Use a machine that is idle.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import re
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,22 @@ def _device(arguments: argparse.Namespace) -> str:
     )
 
 
+def measured(arguments: argparse.Namespace, folder: Path) -> Iterator[Measured]:
+    """One loop after the other; says which are not at hand."""
+    for cache in ("memory", "mapped"):
+        yield ours(arguments, folder / cache, cache)
+    python = os.environ.get("XDISTILL_LEROBOT_PYTHON")
+    if python:
+        yield lerobots(arguments, folder, python)
+    else:
+        Console(stderr=True).print("LeRobot's loop is not measured: XDISTILL_LEROBOT_PYTHON names no environment")
+    theirs = [os.environ.get(f"XDISTILL_DIFFUSION_POLICY{which}") for which in ("_PYTHON", "")]
+    if theirs[0] and theirs[1]:
+        yield diffusion_policys(arguments, folder, theirs[0], theirs[1])
+    else:
+        Console(stderr=True).print("diffusion_policy's is not: XDISTILL_DIFFUSION_POLICY[_PYTHON] name none")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -137,19 +154,9 @@ def main() -> None:
     table = Table("training", "windows/s", "waiting for data")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
-        measured = [ours(arguments, Path(folder) / cache, cache) for cache in ("memory", "mapped")]
-        python = os.environ.get("XDISTILL_LEROBOT_PYTHON")
-        if python:
-            measured.append(lerobots(arguments, Path(folder), python))
-        else:
-            Console(stderr=True).print("LeRobot's loop is not measured: XDISTILL_LEROBOT_PYTHON names no environment")
-        theirs = [os.environ.get(f"XDISTILL_DIFFUSION_POLICY{which}") for which in ("_PYTHON", "")]
-        if theirs[0] and theirs[1]:
-            measured.append(diffusion_policys(arguments, Path(folder), theirs[0], theirs[1]))
-        else:
-            Console(stderr=True).print("diffusion_policy's is not: XDISTILL_DIFFUSION_POLICY[_PYTHON] name none")
-    for one in measured:
-        table.add_row(one.name, f"{one.samples_s:.1f}", f"{one.waiting:.1%}")
+        for one in measured(arguments, Path(folder)):
+            table.add_row(one.name, f"{one.samples_s:.2f}", f"{one.waiting:.1%}")
+            Console(stderr=True).print(f"{one.name}: {one.samples_s:.2f} windows/s")
     Console().print(f"{_device(arguments)}, batch {arguments.batch}, U-Net {arguments.widths}")
     Console().print(table)
 

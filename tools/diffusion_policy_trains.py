@@ -3,8 +3,8 @@
 Its real-robot image configuration, data set, policy and loop are used as they are, from a checkout on the PYTHONPATH
 (github.com/real-stanford/diffusion_policy). Two things are put in their place: what reads PushT's recordings reads one
 of our episode stores, into the same kind of buffer (JPEG 2000 in memory, an image a chunk), and after some steps the
-run ends. The environment needs torch, torchvision, diffusers, zarr<2.17, numcodecs<0.16, numba, einops, hydra-core,
-dill, wandb, av, imagecodecs, opencv-python-headless, threadpoolctl, filelock, tqdm.
+run ends. The environment needs torch, torchvision, diffusers<0.34, zarr<2.17, numcodecs<0.16, numba, einops,
+hydra-core, dill, wandb, av, imagecodecs, opencv-python-headless, threadpoolctl, filelock, tqdm, pandas<3.
 
     PYTHONPATH=diffusion_policy python tools/diffusion_policy_trains.py STORE.zarr OUT --steps 60 --batch 64 ...
 """

@@ -169,8 +169,7 @@ def test_a_training_on_depth_is_judged_by_rollouts(tmp_path: Path) -> None:
 class Inline:
     """An executor of this process."""
 
-    def __init__(self, processes: int, mp_context: Any) -> None:
-        del mp_context
+    def __init__(self, processes: int) -> None:
         self.processes = processes
 
     def __enter__(self) -> Inline:
@@ -187,7 +186,7 @@ class Inline:
 def test_however_many_processes_the_results_stand_in_the_order_of_their_scenes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int
 ) -> None:
-    monkeypatch.setattr(rollouts, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(rollouts, "pool", Inline)
     monkeypatch.setattr(rollouts.Job, "run", lambda self: [seed % 3 == 0 for seed in self.seeds])
     found = rollouts.successes(tmp_path, RolloutSettings(episodes=7, processes=processes), "cpu")
     assert found == [(rollouts.FIRST_SEED + index) % 3 == 0 for index in range(7)]
@@ -197,18 +196,16 @@ def test_however_many_processes_the_results_stand_in_the_order_of_their_scenes(
 def test_as_many_processes_as_this_one_may_use_cores_and_fewer_at_a_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, wanted: int
 ) -> None:
-    """A container with a share of a large machine: the machine's cores are not its own."""
     asked: list[int] = []
 
     class Counted(Inline):
-        def __init__(self, processes: int, mp_context: Any) -> None:
-            super().__init__(processes, mp_context)
+        def __init__(self, processes: int) -> None:
+            super().__init__(processes)
             asked.append(processes)
 
-    monkeypatch.setattr(rollouts, "ProcessPoolExecutor", Counted)
+    monkeypatch.setattr(rollouts, "pool", Counted)
     monkeypatch.setattr(rollouts.Job, "run", lambda self: [True] * len(self.seeds))
-    monkeypatch.setattr(rollouts.os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(rollouts.os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr(rollouts, "cores", lambda: 6)
     rollouts.successes(tmp_path, RolloutSettings(), device)
     rollouts.successes(tmp_path, RolloutSettings(processes=9), device)
     assert asked == [wanted, 9]

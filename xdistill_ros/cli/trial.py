@@ -109,6 +109,7 @@ def evaluate(
         from rich.console import Console
 
         from xdistill_ros import resources
+        from xdistill_ros.pool import cores
         from xdistill_ros.sim.evaluation import evaluate as run
         from xdistill_ros.trials import protocol as protocols
         from xdistill_ros.trials import report as reports
@@ -121,7 +122,7 @@ def evaluate(
         }  # fmt: skip
         console = Console()
         log = run(
-            loaded, bundles, rig or resources.rig(), out, processes or len(os.sched_getaffinity(0)),
+            loaded, bundles, rig or resources.rig(), out, processes or cores(),
             lambda result, done, planned: console.print(
                 progress_line(result, done, planned, result.policy if len(loaded.policies) > 1 else ""), soft_wrap=True
             ),

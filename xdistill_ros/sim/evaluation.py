@@ -7,16 +7,16 @@ have the same form as those of the graph, and say in their provenance that they 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 from xdistill_ros import rig as rigs
 from xdistill_ros.arm import Mode
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.loading import load_bundle
+from xdistill_ros.pool import pool
 from xdistill_ros.rig import Rig
 from xdistill_ros.trials import Protocol, Provenance, ResultsLog, Trial, TrialResult
 from xdistill_ros.trials.protocol import check_conditions, check_rig
@@ -68,15 +68,11 @@ def evaluate(
             protocol.tasks[trial.task].time_limit_s, whose[trial.policy, trial.task])
         for trial in log.remaining(plan)
     ]  # fmt: skip
-    # a new process has no OpenGL context of ours, and no threads that a fork would leave behind
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    try:
-        for future in as_completed([pool.submit(run, job) for job in jobs]):
+    with pool(processes) as workers:
+        for future in as_completed([workers.submit(run, job) for job in jobs]):
             result = future.result()
             log.append(result)
             done(result, len(plan) - len(log.remaining(plan)), len(plan))
-    finally:
-        pool.shutdown(cancel_futures=True)  # where one failed, the others need not be waited for
     return log
 
 

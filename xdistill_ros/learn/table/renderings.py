@@ -5,11 +5,9 @@ A shard is a file that is whole when it exists, so that collecting continues whe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from xdistill_ros.perception import Preprocess, PreprocessSpec
+from xdistill_ros.pool import cores, pool
 from xdistill_ros.rig import Rig
 from xdistill_ros.sim.render import Painter
 from xdistill_ros.sim.table import Table
@@ -36,14 +35,12 @@ def collect(
     missing = [each for each in shards if not shard_path(folder, *each).exists()]
     if not missing:
         return
-    processes = min(len(os.sched_getaffinity(0)), len(missing))
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    try:
-        jobs = [pool.submit(_render_shard, rig, task, number, seed, preprocess, folder) for task, number in missing]
+    with pool(min(cores(), len(missing))) as processes:
+        jobs = [
+            processes.submit(_render_shard, rig, task, number, seed, preprocess, folder) for task, number in missing
+        ]
         for job in track(as_completed(jobs), "rendering", total=len(jobs)):
             job.result()
-    finally:
-        pool.shutdown(cancel_futures=True)  # where one failed, the others need not be waited for
 
 
 def shard_path(folder: Path, task: str, shard: int) -> Path:

@@ -6,16 +6,14 @@ chosen by these rollouts must not have been chosen on the trials that judge it.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from xdistill_ros.learn import policies
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.pool import cores, pool
 from xdistill_ros.rig import Rig
 
 from .settings import RolloutSettings
@@ -73,12 +71,10 @@ def successes(folder: Path, settings: RolloutSettings, device: str) -> list[bool
     processes = min(settings.processes or _at_once(device), settings.episodes)
     seeds = range(FIRST_SEED, FIRST_SEED + settings.episodes)
     jobs = [Job(folder, settings.condition, tuple(seeds[start::processes]), device) for start in range(processes)]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        shares = list(pool.map(Job.run, jobs))
+    with pool(processes) as workers:
+        shares = list(workers.map(Job.run, jobs))
     return [shares[index % processes][index // processes] for index in range(settings.episodes)]
 
 
 def _at_once(device: str) -> int:
-    """A process for each core that this one may use, of which a container may have fewer than the machine."""
-    cores = len(os.sched_getaffinity(0))
-    return min(cores, _AT_A_GPU) if device == "cuda" else cores
+    return min(cores(), _AT_A_GPU) if device == "cuda" else cores()
