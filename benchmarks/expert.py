@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from xdistill_ros import resources, rig
-from xdistill_ros.pool import cores, pool
+from xdistill_ros.processes import cores, pool
 from xdistill_ros.sim import TASKS, World
 from xdistill_ros.sim.conditions import EVERY_CONDITION, conditions_of
 from xdistill_ros.sim.pilots import ExpertPilot

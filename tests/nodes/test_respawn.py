@@ -87,3 +87,15 @@ def test_a_killed_bridge_comes_back_holding_and_moves_nothing_before_it_is_engag
     assert len(probe.commands) == commanded
     probe.engage_at_rest()
     probe.wait_moving()
+
+
+@pytest.mark.parametrize("moving", ["up"], indirect=True)
+def test_a_graph_whose_supervisor_was_killed_brings_the_arm_to_rest_and_ends(
+    moving: tuple[Stack, MadeUpWorld],
+) -> None:
+    probe, domain = moving[0].probe, moving[0].options.domain
+    parent = int(Path(f"/proc/{bridge(domain)}/stat").read_text().rpartition(")")[2].split()[1])
+    assert b"supervisord" in Path(f"/proc/{parent}/cmdline").read_bytes()
+    os.kill(parent, signal.SIGKILL)
+    probe.wait(lambda: not bridge(domain), "the bridge has ended")
+    assert probe.speed(-1) == pytest.approx(0.0, abs=1e-3)

@@ -109,7 +109,7 @@ def evaluate(
         from rich.console import Console
 
         from xdistill_ros import resources
-        from xdistill_ros.pool import cores
+        from xdistill_ros.processes import cores
         from xdistill_ros.sim.evaluation import evaluate as run
         from xdistill_ros.trials import protocol as protocols
         from xdistill_ros.trials import report as reports

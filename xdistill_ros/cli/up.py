@@ -24,9 +24,9 @@ import yaml
 from supervisor.xmlrpc import SupervisorTransport
 
 from xdistill_ros.graph import PACKAGE, STOP_S, Graph, Process
+from xdistill_ros.processes import end_with_parent
 
 _POLL_S = 0.5
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OVER = ("EXITED", "FATAL")
 
 
@@ -94,7 +94,7 @@ def run(graph: Graph) -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=partial(_end_with_parent, ctypes.CDLL(None), os.getpid()),
+            preexec_fn=partial(_end_with, ctypes.CDLL(None), os.getpid()),
         )
         assert supervisord.stdout is not None
         relay = threading.Thread(target=_relay, args=(supervisord.stdout,), daemon=True)
@@ -111,9 +111,9 @@ def run(graph: Graph) -> int:
         return status
 
 
-def _end_with_parent(libc: ctypes.CDLL, parent: int) -> None:
-    """In the child: SIGTERM when the parent dies, for one that is killed by SIGKILL cannot end its graph (prctl(2))."""
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _end_with(libc: ctypes.CDLL, parent: int) -> None:
+    """In the child."""
+    end_with_parent(libc)
     if os.getppid() != parent:  # it died before the call above
         os._exit(1)
 

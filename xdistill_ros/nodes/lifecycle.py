@@ -9,6 +9,7 @@ exception ends the process, so that its supervisor starts a fresh one.
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import os
 import signal
@@ -336,6 +337,10 @@ def run(node_type: Callable[[], GraphNode], niceness: int = 0) -> int:
     A `niceness` above 0 gives way to the nodes between camera and arm where cores are few.
     """
     os.nice(niceness)  # before there are other threads: on Linux each has its own
+    if "SUPERVISOR_ENABLED" in os.environ:  # supervisord says so to its children
+        from xdistill_ros.processes import end_with_parent  # slow to import
+
+        end_with_parent(ctypes.CDLL(None))  # an arm must not go on under a graph that nobody can end
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
     threading.excepthook = partial(_end_with, node, threading.excepthook)

@@ -16,7 +16,7 @@ from xdistill_ros import rig as rigs
 from xdistill_ros.arm import Mode
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.loading import load_bundle
-from xdistill_ros.pool import pool
+from xdistill_ros.processes import pool
 from xdistill_ros.rig import Rig
 from xdistill_ros.trials import Protocol, Provenance, ResultsLog, Trial, TrialResult
 from xdistill_ros.trials.protocol import check_conditions, check_rig

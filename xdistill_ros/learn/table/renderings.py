@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from xdistill_ros.perception import Preprocess, PreprocessSpec
-from xdistill_ros.pool import cores, pool
+from xdistill_ros.processes import cores, pool
 from xdistill_ros.rig import Rig
 from xdistill_ros.sim.render import Painter
 from xdistill_ros.sim.table import Table

@@ -13,7 +13,7 @@ import torch
 
 from xdistill_ros.learn import policies
 from xdistill_ros.learn.errors import LearnError
-from xdistill_ros.pool import cores, pool
+from xdistill_ros.processes import cores, pool
 from xdistill_ros.rig import Rig
 
 from .settings import RolloutSettings

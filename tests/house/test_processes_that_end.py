@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from xdistill_ros import pool as pools
-from xdistill_ros.pool import cores, pool
+from xdistill_ros import processes as ours
+from xdistill_ros.processes import cores, pool
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from xdistill_ros.pool import pool
-from tests.house.test_pool import at_work
+from xdistill_ros.processes import pool
+from tests.house.test_processes_that_end import at_work
 if __name__ == "__main__":
     with pool(2) as processes:
         jobs = [processes.submit(at_work, Path(sys.argv[1])) for _ in range(6)]
@@ -48,8 +48,8 @@ def alive(pid: int) -> bool:
 
 
 def test_a_container_with_a_share_of_a_large_machine_has_its_own_cores_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools.os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(pools.os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr(ours.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(ours.os, "sched_getaffinity", lambda _: set(range(6)))
     assert cores() == 6
 
 

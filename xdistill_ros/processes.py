@@ -1,13 +1,17 @@
-"""Work for all cores, in processes that end with the one that asked for them."""
+"""Processes that end with the one that started them: a pool for all cores, and the graph's."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def cores() -> int:
@@ -22,14 +26,19 @@ def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     Jobs that have not begun when the block raises are dropped. Should this process be killed, they end at once; the
     standard library's alone would go on, and then wait for ever.
     """
-    made = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    made = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_watch_parent)
     try:
         yield made
     finally:
         made.shutdown(cancel_futures=True)
 
 
-def _end_with_parent() -> None:
+def end_with_parent(libc: ctypes.CDLL) -> None:
+    """SIGTERM comes to this process when its parent dies: one that is killed by SIGKILL ends nothing (prctl(2))."""
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _watch_parent() -> None:
     threading.Thread(target=_end_after_parent, daemon=True).start()
 
 
