@@ -52,7 +52,7 @@ class Both:
     description: Path
 
     def chunks(self, node: str) -> int:
-        return int(self.graph.probe.status[node].get("chunks", 0))
+        return int(self.graph.probe.status.get(node, {}).get("chunks", 0))
 
     def moves_by(self, node: str, other: str) -> None:
         """With consent, by the chunks of the one while the other makes none; then the arm holds."""
@@ -65,7 +65,7 @@ class Both:
         probe.engage(False)
         probe.wait(lambda: probe.mode.startswith("hold"), "the arm holds")
         assert self.chunks(other) == others
-        assert probe.status[other]["state"] == "unconfigured"
+        probe.wait(lambda: probe.status.get(other, {}).get("state") == "unconfigured", f"{other} is heard of")
 
 
 @pytest.fixture

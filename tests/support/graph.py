@@ -22,8 +22,8 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.context import Context
-from rclpy.exceptions import InvalidHandle
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -117,7 +117,10 @@ class Probe:
         self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._ended: Future[None] = Future(executor=self._executor)
+        self._thread = threading.Thread(
+            target=self._executor.spin_until_future_complete, args=(self._ended,), daemon=True
+        )
         self._thread.start()
 
     @contextlib.contextmanager
@@ -231,16 +234,10 @@ class Probe:
         return float(np.abs(self.commands[index][2]).max())
 
     def close(self) -> None:
-        """Ends the node."""
-        self.context.try_shutdown()
+        """Ends the node: its thread first, which a context that is shut down under its hands can crash."""
+        self._ended.set_result(None)
         self._thread.join()
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except (ExternalShutdownException, InvalidHandle):
-            if self.context.ok():  # not a callback under way at the end
-                raise
+        self.context.try_shutdown()
 
     def _on_command(self, message: JointState) -> None:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
