@@ -39,6 +39,7 @@ def end_with_parent(libc: ctypes.CDLL) -> None:
 
 
 def _watch_parent() -> None:
+    # not by the kernel's signal, which comes when the thread ends that asked for the first job
     threading.Thread(target=_end_after_parent, daemon=True).start()
 
 
