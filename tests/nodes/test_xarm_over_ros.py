@@ -149,6 +149,8 @@ def test_asked_to_end_while_the_arm_moves_the_driver_brakes_it_first(driven: Sta
     Swaying(probe)
     probe.engage_at_rest()
     probe.wait_moving()
+    start = joints(box)
+    probe.wait(lambda: np.abs(np.subtract(joints(box), start)).max() > 0.02, "what the bridge commands reaches the box")
     assert driven.processes.end("xarm_node") == 0
     sent = np.array([json.loads(line) for line in (box / "sent").read_text().splitlines()])
     steps = np.diff(sent[-60:], axis=0)

@@ -33,6 +33,12 @@ class XArmAPI:
     def _has(self, name: str) -> bool:
         return (self._folder / name).exists()
 
+    def _write(self, name: str, text: str) -> None:
+        """Whole or not at all: another thread, or the test, may read it at any moment."""
+        written = self._folder / f"{name}.new"
+        written.write_text(text)
+        written.replace(self._folder / name)
+
     @property
     def mode(self) -> int:
         """As the box reports it."""
@@ -55,7 +61,7 @@ class XArmAPI:
         return 0
 
     def set_mode(self, mode: int = 0, detection_param: int = 0) -> int:
-        (self._folder / "mode").write_text(str(mode))
+        self._write("mode", str(mode))
         return 0
 
     def set_state(self, state: int = 0) -> int:
@@ -79,9 +85,7 @@ class XArmAPI:
             return 9
         if self.mode != 1:
             return 0  # it only writes a warning
-        written = self._folder / "joints.new"
-        written.write_text(json.dumps(angles))
-        written.replace(self._folder / "joints")
+        self._write("joints", json.dumps(angles))
         with (self._folder / "sent").open("a") as log:
             log.write(json.dumps(angles) + "\n")
         return 0
@@ -105,7 +109,7 @@ class XArmAPI:
         timeout: float | None = None, **_: object,
     ) -> int:  # fmt: skip
         assert not wait, "the driver does not wait for the gripper"
-        (self._folder / "gripper").write_text(json.dumps(pos))
+        self._write("gripper", json.dumps(pos))
         return 0
 
     def disconnect(self) -> None:
