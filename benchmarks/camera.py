@@ -49,7 +49,7 @@ class _Listener:
         import rclpy
         from sensor_msgs.msg import Image
 
-        from xdistill_ros.nodes.qos import Profiles
+        from xdistill_ros.nodes.base.qos import Profiles
 
         self.node = rclpy.create_node("listener")
         self.heard: dict[str, list[tuple[int, int, int]]] = {name: [] for name in described.cameras}
@@ -59,7 +59,7 @@ class _Listener:
             self.node.create_subscription(Image, f"/{name}/color/image_raw", self._keeper(name), profile)
 
     def _keeper(self, name: str) -> Any:
-        from xdistill_ros.nodes import messages
+        from xdistill_ros.nodes.base import messages
 
         def keep(message: Any, info: Any) -> None:
             stamp_ns = messages.to_ns(message.header.stamp)

@@ -80,20 +80,20 @@ class World:
         self.speeds.append((time.monotonic(), float(np.abs(message.velocity[:joints]).max())))
 
     def _tick(self) -> None:
-        from xdistill_ros.nodes import messages
+        from xdistill_ros.nodes.base import messages
         from xdistill_ros.timeline import ArmState
 
         state = ArmState(time.time_ns(), self.positions, np.zeros_like(self.positions), 0.04)
         self._states.publish(messages.state_message(state, self.probe.rig))
 
     def _shoot(self) -> None:
-        from xdistill_ros.nodes import messages
+        from xdistill_ros.nodes.base import messages
 
         for name, publisher in self._images.items():
             publisher.publish(messages.image_message(self._pixels, time.time_ns(), name))
 
     def _propose(self) -> None:
-        from xdistill_ros.nodes import messages
+        from xdistill_ros.nodes.base import messages
         from xdistill_ros.policy.chunk import Chunk
         from xdistill_ros.rig.poses import pose_to_9d
 

@@ -60,7 +60,7 @@ def send(kind: str, seconds: float, path: Path) -> None:
     """Two streams at the cameras' rate."""
     import rclpy
 
-    from xdistill_ros.nodes import messages
+    from xdistill_ros.nodes.base import messages
 
     described = rig.load(path)
     rate_hz = next(iter(described.cameras.values())).rate_hz
@@ -85,8 +85,8 @@ def receive(kind: str, reliable: bool, seconds: float, path: Path) -> None:
     import rclpy
     from rclpy.qos import ReliabilityPolicy
 
-    from xdistill_ros.nodes import messages
-    from xdistill_ros.nodes.qos import Profiles
+    from xdistill_ros.nodes.base import messages
+    from xdistill_ros.nodes.base.qos import Profiles
 
     late_ms: list[float] = []
     with rclpy.init():
@@ -114,7 +114,7 @@ def topic(kind: str, number: int) -> tuple[type, str]:
 
 
 def _offered(described: rig.Rig):  # type: ignore[no-untyped-def]  # its type would be imported before it is needed
-    from xdistill_ros.nodes.qos import Profiles
+    from xdistill_ros.nodes.base.qos import Profiles
 
     return Profiles(described).stream()
 

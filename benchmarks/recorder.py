@@ -52,7 +52,7 @@ class _Sender:
         from sensor_msgs.msg import Image, JointState
         from std_srvs.srv import Trigger
 
-        from xdistill_ros.nodes.qos import Profiles
+        from xdistill_ros.nodes.base.qos import Profiles
 
         self.rig, self.node = described, rclpy.create_node("sender")
         profiles = Profiles(described)
@@ -83,7 +83,7 @@ class _Sender:
         """All streams for so long."""
         import rclpy
 
-        from xdistill_ros.nodes import messages
+        from xdistill_ros.nodes.base import messages
         from xdistill_ros.timeline import ArmState
 
         rate_hz = next(iter(self.rig.cameras.values())).rate_hz

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from xdistill_ros import graph, resources, rig
 from xdistill_ros.cli import up
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.timeline import ArmState
 
 RATE_HZ = 72.0
@@ -61,7 +61,7 @@ class Ear:
         from sensor_msgs.msg import JointState
         from std_msgs.msg import Float64MultiArray, String
 
-        from xdistill_ros.nodes import qos
+        from xdistill_ros.nodes.base import qos
 
         profiles = qos.Profiles(described)
         self.targets: list[tuple[float, NDArray[np.float64]]] = []

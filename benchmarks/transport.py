@@ -26,8 +26,8 @@ def _publish(streams: int, rate_hz: float, seconds: float) -> None:
     import rclpy
     from sensor_msgs.msg import Image
 
-    from xdistill_ros.nodes import messages
-    from xdistill_ros.nodes.qos import Profiles
+    from xdistill_ros.nodes.base import messages
+    from xdistill_ros.nodes.base.qos import Profiles
 
     pixels = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
     with rclpy.init():
@@ -48,8 +48,8 @@ def _receive(streams: int, sender: subprocess.Popen[bytes]) -> list[float]:
     import rclpy
     from sensor_msgs.msg import Image
 
-    from xdistill_ros.nodes import messages
-    from xdistill_ros.nodes.qos import Profiles
+    from xdistill_ros.nodes.base import messages
+    from xdistill_ros.nodes.base.qos import Profiles
 
     late_ms: list[float] = []
     with rclpy.init():

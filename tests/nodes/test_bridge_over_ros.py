@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from tests.support.graph import Probe, Stack, assert_braked, hold_index, stack
 from xdistill_ros.arm.kinematics import Kinematics
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig.poses import pose_to_9d
 from xdistill_ros.timeline.state import ArmState

@@ -30,7 +30,7 @@ from xdistill_ros import rig as rigs
 from xdistill_ros.arm import Kinematics
 from xdistill_ros.calibrate.board import save
 from xdistill_ros.calibrate.views import project
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.rig import Rig
 from xdistill_ros.rig.calibration import read
 from xdistill_ros.rig.poses import invert, pose_from_quaternion

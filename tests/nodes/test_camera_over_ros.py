@@ -23,7 +23,7 @@ from tests.support.realsense import EXPOSED_BEFORE_NS, SERIAL, noise
 from xdistill_ros import graph as graphs
 from xdistill_ros import rig as rigs
 from xdistill_ros.cli import up
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.nodes.camera_node import CameraNode
 
 NODE = "camera_front"

@@ -9,7 +9,7 @@ import yaml
 
 from tests.support.rigs import sim_table
 from tests.support.tiny_bundle import write_tiny_bundle
-from xdistill_ros.nodes.contestants import Contestants
+from xdistill_ros.nodes.attempts.contestants import Contestants
 from xdistill_ros.policy.manifest import BundleError
 from xdistill_ros.policy.remote.description import RemoteError
 from xdistill_ros.resources import config

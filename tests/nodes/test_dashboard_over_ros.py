@@ -16,7 +16,7 @@ from tests.support.graph import Stack, assert_braked, own_domain, stack_of, writ
 from tests.support.trials_by_hand import guided, rig_with_dashboard
 from xdistill_ros import graph as graphs
 from xdistill_ros import rig as rigs
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.nodes.gaze_node import heat_message
 
 pytestmark = pytest.mark.timeout(290)  # real processes and a browser, on a machine that may be busy

@@ -13,7 +13,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from tests.support.graph import Probe, Stack, stack
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy.loading import load_bundle
 

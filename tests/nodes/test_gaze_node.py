@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from tests.support.graph import ROOT, Probe, Processes, own_domain, remove_orphans, write_gentle_bundle, write_rig
 from xdistill_ros import graph as graphs
 from xdistill_ros import rig as rigs
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.manifest import REFERENCE
 from xdistill_ros.timeline import ArmState

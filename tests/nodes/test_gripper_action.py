@@ -11,7 +11,7 @@ import pytest
 import rclpy.action
 
 from tests.support.rigs import sim_table
-from xdistill_ros.nodes.lifecycle import SetupError
+from xdistill_ros.nodes.base.lifecycle import SetupError
 from xdistill_ros.nodes.outputs import GripperAction
 
 GRIPPER = sim_table().gripper.model_copy(

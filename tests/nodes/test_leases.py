@@ -7,7 +7,7 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 from tests.support.graph import SHIPPED_RIG
 from xdistill_ros import rig as rigs
-from xdistill_ros.nodes.qos import LEASE_S, Profiles
+from xdistill_ros.nodes.base.qos import LEASE_S, Profiles
 from xdistill_ros.rig import Rig
 
 RIG = rigs.load(SHIPPED_RIG)

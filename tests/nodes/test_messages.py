@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.rigs import sim_table
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline.state import ArmState

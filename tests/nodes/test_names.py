@@ -12,8 +12,8 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from tests.support.graph import ROOT, SHIPPED_RIG, own_domain
-from xdistill_ros.nodes.calls import Caller, CallError
-from xdistill_ros.nodes.lifecycle import GraphNode, here
+from xdistill_ros.nodes.base.calls import Caller, CallError
+from xdistill_ros.nodes.base.lifecycle import GraphNode, here
 
 MAKERS = {"create_publisher", "create_subscription", "create_client", "create_service"}
 ASKERS = {"get_publishers_info_by_topic", "get_subscriptions_info_by_topic", "count_publishers", "count_subscribers"}

@@ -12,10 +12,11 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from tests.support.graph import SHIPPED_RIG, own_domain
-from xdistill_ros.nodes import health, pace
-from xdistill_ros.nodes.health import Health
-from xdistill_ros.nodes.lifecycle import GraphNode, SetupError
-from xdistill_ros.nodes.tunables import Tunable
+from xdistill_ros.nodes import pace
+from xdistill_ros.nodes.base import health
+from xdistill_ros.nodes.base.health import Health
+from xdistill_ros.nodes.base.lifecycle import GraphNode, SetupError
+from xdistill_ros.nodes.base.tunables import Tunable
 from xdistill_ros.rig import Reason, Refusal
 
 

@@ -16,9 +16,9 @@ from trajectory_msgs.msg import JointTrajectory
 from tests.support.graph import own_domain
 from tests.support.rigs import sim_table
 from xdistill_ros.arm.interfaces import PoseMessage
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
+from xdistill_ros.nodes.base.qos import Profiles
 from xdistill_ros.nodes.outputs import ArmOutput, GripperOutput
-from xdistill_ros.nodes.qos import Profiles
 from xdistill_ros.rig import Rig
 
 RIG = sim_table()

@@ -19,7 +19,7 @@ from xdistill_ros.arm.kinematics import Kinematics
 from xdistill_ros.learn.export.bundle import export, reference
 from xdistill_ros.learn.export.example import Example
 from xdistill_ros.learn.policies import Trained
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.chunk import Chunk

@@ -19,11 +19,11 @@ from tests.support.graph import Stack, own_domain, stack_of, write_gentle_bundle
 from tests.support.openpi_server import openpi_server
 from xdistill_ros import graph as graphs
 from xdistill_ros import resources, rig
-from xdistill_ros.nodes import qos
-from xdistill_ros.nodes.lifecycle import GraphNode
-from xdistill_ros.nodes.observed import Observed
-from xdistill_ros.nodes.operator import Operator
-from xdistill_ros.nodes.policy_switch import REMOTE, SAMPLER, PolicySwitch
+from xdistill_ros.nodes.attempts.operator import Operator
+from xdistill_ros.nodes.attempts.policy_switch import REMOTE, SAMPLER, PolicySwitch
+from xdistill_ros.nodes.base import qos
+from xdistill_ros.nodes.base.lifecycle import GraphNode
+from xdistill_ros.nodes.base.observed import Observed
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.remote.description import load
 

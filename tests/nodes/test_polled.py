@@ -12,7 +12,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from tests.support.graph import own_domain
-from xdistill_ros.nodes.polled import Polled
+from xdistill_ros.nodes.base.polled import Polled
 
 SPUN_S = 1.0
 

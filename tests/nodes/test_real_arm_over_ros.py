@@ -25,7 +25,7 @@ from tests.support.real_arm import (
     write_real_rig,
 )
 from xdistill_ros import graph as graphs
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
 

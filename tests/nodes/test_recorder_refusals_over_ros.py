@@ -20,7 +20,7 @@ from tests.support.graph import ROOT, Stack, own_domain, stack_of
 from xdistill_ros import graph as graphs
 from xdistill_ros.cli import up
 from xdistill_ros.episodes import Store
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.timeline import ArmState
 
 pytestmark = pytest.mark.timeout(300)

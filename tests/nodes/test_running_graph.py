@@ -16,9 +16,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from tests.support.graph import PATIENCE_S, ROOT, Probe, Stack, hold_index, own_domain, stack
 from xdistill_ros.cli import main
-from xdistill_ros.nodes import messages
-from xdistill_ros.nodes.ask_arm import SERVICES
-from xdistill_ros.nodes.observed import STAGES
+from xdistill_ros.nodes.base import messages
+from xdistill_ros.nodes.base.observed import STAGES
+from xdistill_ros.nodes.terminal.ask_arm import SERVICES
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.prefix import committed_at
 

@@ -16,7 +16,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from tests.support.graph import own_domain, write_gentle_bundle, write_rig
 from xdistill_ros import rig as rigs
 from xdistill_ros.arm.kinematics import Kinematics
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.nodes.sampler_node import SamplerNode
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.policy.loading import load_bundle

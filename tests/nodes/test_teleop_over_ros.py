@@ -17,7 +17,7 @@ from sensor_msgs.msg import Joy
 from tests.support.graph import Probe
 from tests.support.steered import MadeUpArm, Steered, steered
 from tests.support.teleop import HOME, Browser
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 
 pytestmark = pytest.mark.timeout(180)  # real processes, on a machine that may be busy
 HEARTBEAT_S = 1.5  # so long that a busy machine is not taken for a lost page

@@ -17,7 +17,7 @@ from tests.support.graph import ROOT, Stack, hold_index, stack, write_gentle_bun
 from tests.support.person import Person
 from xdistill_ros.episodes import Store
 from xdistill_ros.graph import Process
-from xdistill_ros.nodes.observed import STAGES
+from xdistill_ros.nodes.base.observed import STAGES
 from xdistill_ros.trials import Record, read, read_record
 
 TASKS = ("move_cube", "drawer_open")

@@ -32,7 +32,7 @@ from tests.support.processes import PATIENCE_S, ROOT, Processes
 from tests.support.tiny_bundle import ChannelRange, Schedule, manifest_fields, write_tiny_bundle
 from xdistill_ros import graph as graphs
 from xdistill_ros import rig as rigs
-from xdistill_ros.nodes import qos
+from xdistill_ros.nodes.base import qos
 from xdistill_ros.rig import Rig
 
 SHIPPED_RIG = ROOT / "config" / "rigs" / "sim_table.yaml"

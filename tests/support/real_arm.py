@@ -22,7 +22,7 @@ from tests.support.jtc import JointTrajectoryController
 from xdistill_ros import resources
 from xdistill_ros.arm.interfaces import JointTrajectoryMessage, TrajectoryPoint
 from xdistill_ros.arm.kinematics import Kinematics
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig.poses import pose_to_9d
 

@@ -20,7 +20,7 @@ from tests.support.graph import Probe, Processes, own_domain, remove_orphans, wr
 from tests.support.teleop import HOME, Browser, free_ports
 from xdistill_ros import graph as graphs
 from xdistill_ros import rig as rigs
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 from xdistill_ros.rig import Rig
 
 ARM_HZ = 50.0

@@ -20,7 +20,7 @@ from tests.support.steered import rig_with_ports
 from tests.teleop.test_page_in_a_headset import move, press, tap, worn
 from xdistill_ros import graph as graphs
 from xdistill_ros.episodes import Control, Store
-from xdistill_ros.nodes import messages
+from xdistill_ros.nodes.base import messages
 
 pytestmark = pytest.mark.timeout(290)  # a browser and a simulator on the same cores
 FACTOR = 0.3

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xdistill_ros.calibrate.guide import Guide, Moving
     from xdistill_ros.calibrate.hand_eye import HandEye
     from xdistill_ros.calibrate.latency import ArmLag, CameraLatency, Reading
-    from xdistill_ros.nodes.calibration import Listener
+    from xdistill_ros.nodes.terminal.calibration import Listener
     from xdistill_ros.rig import Camera, Measurement, Rig
     from xdistill_ros.rig.measurement import Kind
 
@@ -84,7 +84,7 @@ def _graph(made: _Set, cameras: Sequence[str] = ()) -> Iterator[Listener]:
     from xdistill_ros.graph import environment
 
     os.environ.update(environment(made.rig, made.domain, made.host))  # before rclpy reads it
-    from xdistill_ros.nodes.calibration import GraphError, listening
+    from xdistill_ros.nodes.terminal.calibration import GraphError, listening
 
     with sentences("ros", GraphError), listening(made.rig, cameras, made.namespace) as listener:
         yield listener

@@ -136,7 +136,7 @@ def trace(
 ) -> None:
     """Print how long each stage of the running graph takes, from exposure to command."""
     _join(rig, domain, host)
-    from xdistill_ros.nodes.trace import print_table
+    from xdistill_ros.nodes.terminal.trace import print_table
 
     raise typer.Exit(print_table(seconds, namespace))
 
@@ -164,7 +164,7 @@ def health(
     except (FileNotFoundError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    from xdistill_ros.nodes.roll_call import print_roll
+    from xdistill_ros.nodes.terminal.roll_call import print_roll
 
     nodes = [process.name for process in processes if "rig" in process.parameters]  # not the discovery server
     raise typer.Exit(print_roll(nodes, seconds, namespace))
@@ -186,7 +186,7 @@ def arm(
 ) -> None:
     """Ask the running graph's arm for something; says the answer, and ends 1 when it was refused."""
     _join(rig, domain, host)
-    from xdistill_ros.nodes.ask_arm import SERVICES, ask
+    from xdistill_ros.nodes.terminal.ask_arm import SERVICES, ask
 
     granted, answer = ask(*SERVICES[word], namespace)
     typer.echo(answer or word, err=not granted)

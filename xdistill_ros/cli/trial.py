@@ -185,6 +185,6 @@ def operate(
         from xdistill_ros.rig import load
 
         os.environ.update(environment(load(rig or resources.rig()), domain, host))  # before rclpy reads it
-    from xdistill_ros.nodes.trial_keys import operate as run
+    from xdistill_ros.nodes.terminal.trial_keys import operate as run
 
     raise typer.Exit(run(namespace))

@@ -24,12 +24,12 @@ from xdistill_ros.arm.modes import MOVING, Mode
 from xdistill_ros.policy.chunk import Target
 from xdistill_ros.rig import Hold, Reason, Refusal
 
-from . import messages
+from .base import messages
+from .base.health import punctuality
+from .base.lifecycle import GraphNode, StopReason, run
+from .base.tunables import REALTIME_PRIORITY, Tunable
 from .controller_watch import ControllerWatch
-from .health import punctuality
-from .lifecycle import GraphNode, StopReason, run
 from .outputs import ArmOutput, GripperOutput
-from .tunables import REALTIME_PRIORITY, Tunable
 
 _REST_S = 2.0  # how long the end of the process waits for the arm to come to rest
 _WATCH_S, _WATCH_CONTROLLERS_S = 0.1, 0.5

@@ -16,9 +16,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from xdistill_ros.camera import Capture, Frame, driver_for, together
 from xdistill_ros.rig import Refusal
 
-from . import messages
-from .lifecycle import DIAGNOSTICS_PERIOD_S, GraphNode, SetupError, run
-from .tunables import Tunable
+from .base import messages
+from .base.lifecycle import DIAGNOSTICS_PERIOD_S, GraphNode, SetupError, run
+from .base.tunables import Tunable
 
 
 class CameraNode(GraphNode):

@@ -16,9 +16,9 @@ from sensor_msgs.msg import TimeReference
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline import ClockOffset
 
-from . import messages
-from .lifecycle import GraphNode, SetupError, run
-from .tunables import Tunable
+from .base import messages
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.tunables import Tunable
 
 _PERIOD_S = 0.25
 _SILENT_S = 5.0  # so long without an answer, a clock may have been set meanwhile

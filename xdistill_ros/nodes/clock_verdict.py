@@ -6,7 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from xdistill_ros.rig import Reason, Refusal
 
-from .lifecycle import GraphNode
+from .base.lifecycle import GraphNode
 
 
 class ClockVerdict:

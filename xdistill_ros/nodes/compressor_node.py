@@ -18,9 +18,9 @@ from xdistill_ros import resources
 from xdistill_ros.graph import profile_variable
 from xdistill_ros.rig import Refusal
 
-from . import messages
-from .lifecycle import GraphNode, run
-from .tunables import Tunable
+from .base import messages
+from .base.lifecycle import GraphNode, run
+from .base.tunables import Tunable
 
 
 class CompressorNode(GraphNode):

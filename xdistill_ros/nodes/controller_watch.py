@@ -19,7 +19,7 @@ from rclpy.parameter import parameter_value_to_python
 from xdistill_ros.arm import controller_facts as facts
 from xdistill_ros.rig import Hold, Reason
 
-from .lifecycle import GraphNode
+from .base.lifecycle import GraphNode
 
 _ASK_S = 1.0
 _PATIENCE_S = 3.0  # so long an answer is awaited

@@ -28,13 +28,13 @@ from xdistill_ros.rig import Refusal
 from xdistill_ros.timeline import ArmState
 from xdistill_ros.web.state import state_folder
 
-from . import messages, qos
-from .calls import CallError
+from .base import messages, qos
+from .base.calls import CallError
+from .base.lifecycle import GraphNode, SetupError, here, run
+from .base.observed import Observed
+from .base.polled import Polled
 from .dashboard_pictures import Pictures
 from .dashboard_requests import Requests
-from .lifecycle import GraphNode, SetupError, here, run
-from .observed import Observed
-from .polled import Polled
 
 _SHOW_S, _SUM_UP_S = 0.1, 0.5
 _STOP_S = 1.0  # for the bridge's answer to STOP; its effect does not wait for it

@@ -19,9 +19,9 @@ from xdistill_ros.dashboard.picture import jpeg, pack
 from xdistill_ros.dashboard.scene import Scene
 from xdistill_ros.rig import Refusal
 
-from . import messages
-from .lifecycle import GraphNode, StopReason, here
-from .polled import Polled
+from .base import messages
+from .base.lifecycle import GraphNode, StopReason, here
+from .base.polled import Polled
 
 if TYPE_CHECKING:
     from xdistill_ros.dashboard.server import Server

@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from xdistill_ros.dashboard.wire import Action, Call, Note, Request, Score, Void
 
-from .calls import Caller, Line
+from .base.calls import Caller, Line
 
 _CALL_S = 3.0  # for a service to appear, and again to answer
 _TRIGGERS = {

@@ -18,10 +18,10 @@ from std_msgs.msg import String
 
 from xdistill_ros.episodes import Store
 
-from .calls import RefusedCallError
-from .lifecycle import GraphNode, run
-from .operator import InterruptedAttemptError, Operator
-from .tunables import Tunable
+from .attempts.operator import InterruptedAttemptError, Operator
+from .base.calls import RefusedCallError
+from .base.lifecycle import GraphNode, run
+from .base.tunables import Tunable
 
 _AFTER_S = 0.5  # recorded after the success, so that the last action is seen to have its effect
 _SETTLE_S = 0.4  # from the reset on, for the table and the streams

@@ -21,10 +21,10 @@ from xdistill_ros.policy.manifest import BundleError
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline import StampedBuffer
 
-from . import messages
+from .base import messages
+from .base.lifecycle import GraphNode, run
+from .base.tunables import Tunable
 from .images import COMPRESSED, PixelsOf, see
-from .lifecycle import GraphNode, run
-from .tunables import Tunable
 
 
 class EncoderNode(GraphNode):

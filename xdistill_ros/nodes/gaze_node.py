@@ -20,10 +20,10 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from xdistill_ros.rig import Reason, Refusal
 
-from . import messages
-from .calls import Caller, CallError
-from .lifecycle import GraphNode, here, run
-from .tunables import Tunable
+from .base import messages
+from .base.calls import Caller, CallError
+from .base.lifecycle import GraphNode, here, run
+from .base.tunables import Tunable
 
 if TYPE_CHECKING:
     from xdistill_ros.perception.heat import Heat

@@ -12,9 +12,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from xdistill_ros.rig import Camera, Refusal
 
-from . import messages
-from .lifecycle import GraphNode
-from .tunables import Tunable
+from .base import messages
+from .base.lifecycle import GraphNode
+from .base.tunables import Tunable
 
 PixelsOf = Callable[[Any, str, Camera], NDArray[np.uint8] | Refusal]
 """The pixels (H, W, 3) of a message from the camera of that name, or why it is not that camera's image."""

@@ -14,8 +14,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.arm.interfaces import JointTrajectoryMessage, PoseMessage, TrajectoryPoint
 
-from . import messages
-from .lifecycle import GraphNode, SetupError, here
+from .base import messages
+from .base.lifecycle import GraphNode, SetupError, here
 
 if TYPE_CHECKING:
     from xdistill_ros.arm.interfaces import Message

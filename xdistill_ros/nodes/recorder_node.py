@@ -25,10 +25,10 @@ from xdistill_ros.episodes.take import Target
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.rig.poses import pose_to_rotvec
 
-from . import messages, qos
-from .lifecycle import GraphNode, SetupError, run
-from .observed import Observed
-from .tunables import Tunable
+from .base import messages, qos
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.observed import Observed
+from .base.tunables import Tunable
 
 _CONTROL = {"policy": Control.POLICY, "teleop": Control.PERSON}
 _STANDS_S = 2.0

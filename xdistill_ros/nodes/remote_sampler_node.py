@@ -23,11 +23,11 @@ from xdistill_ros.policy.streams import Streams
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline import Grid, Row
 
-from . import messages
+from .base import messages
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.tunables import Tunable
 from .clock_verdict import ClockVerdict
 from .images import COMPRESSED, PixelsOf, see
-from .lifecycle import GraphNode, SetupError, run
-from .tunables import Tunable
 
 _WATCH_S = 0.1
 _KEPT_IMAGES = 8  # as they come, so that only what is sent is resized; an observation needs the newest of each camera

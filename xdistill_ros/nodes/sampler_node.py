@@ -26,10 +26,10 @@ from xdistill_ros.policy.sampler import Sampler, too_slow
 from xdistill_ros.policy.window import ObservationWindow
 from xdistill_ros.rig import Refusal, changes
 
-from . import messages
+from .base import messages
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.tunables import Tunable
 from .clock_verdict import ClockVerdict
-from .lifecycle import GraphNode, SetupError, run
-from .tunables import Tunable
 
 _WATCH_S = 0.1
 

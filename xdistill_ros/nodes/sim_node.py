@@ -25,10 +25,10 @@ from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from . import messages
-from .lifecycle import GraphNode, SetupError, run
+from .base import messages
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.tunables import Tunable
 from .pace import Pace
-from .tunables import Tunable
 
 if TYPE_CHECKING:
     from xdistill_ros.sim.controllers import Trajectory

@@ -26,10 +26,10 @@ from xdistill_ros.teleop.wire import Action
 from xdistill_ros.web.picture import jpeg
 from xdistill_ros.web.state import state_folder
 
-from . import messages
-from .calls import CallError, Line
-from .lifecycle import GraphNode, SetupError, run
-from .tunables import Tunable
+from .base import messages
+from .base.calls import CallError, Line
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.tunables import Tunable
 
 _PICTURE_S = 0.1
 _LAST_WORD_S = 0.5

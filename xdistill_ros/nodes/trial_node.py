@@ -27,17 +27,17 @@ from xdistill_ros.trials.results import now
 from xdistill_ros.trials.starts import Starts
 from xdistill_ros.trials.status import UnderWay
 
-from . import qos
-from .attempt import OPERATOR, SUCCESS, Attempt, Attempts, VoidedError
-from .calls import CallError, RefusedCallError
-from .contestants import Contestants
-from .film import Film
-from .keeper import Keeper
-from .lifecycle import GraphNode, SetupError, run
-from .observed import Observed
-from .operator import InterruptedAttemptError, Operator
-from .policy_switch import PolicySwitch
-from .tunables import Tunable
+from .attempts.attempt import OPERATOR, SUCCESS, Attempt, Attempts, VoidedError
+from .attempts.contestants import Contestants
+from .attempts.film import Film
+from .attempts.keeper import Keeper
+from .attempts.operator import InterruptedAttemptError, Operator
+from .attempts.policy_switch import PolicySwitch
+from .base import qos
+from .base.calls import CallError, RefusedCallError
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.observed import Observed
+from .base.tunables import Tunable
 
 _HEARD_S = 0.5  # after a start: the reset's service answered before /arm/mode was heard
 _ATTEMPTS = 3  # that the graph may spoil, one after the other, before a person has to look

@@ -28,10 +28,10 @@ from xdistill_ros.arm.xarm import REMEDY, DriverError, XArm, XArmGripper
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline.state import ArmState
 
-from . import messages
-from .health import punctuality
-from .lifecycle import GraphNode, SetupError, run
-from .tunables import REALTIME_PRIORITY, Tunable
+from .base import messages
+from .base.health import punctuality
+from .base.lifecycle import GraphNode, SetupError, run
+from .base.tunables import REALTIME_PRIORITY, Tunable
 
 _GRIPPER_S = 0.1
 _WIDTH_S = 1.0  # how old the gripper's opening may be

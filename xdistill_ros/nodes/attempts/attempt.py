@@ -9,8 +9,8 @@ from xdistill_ros.rig import Reason
 from xdistill_ros.trials import Latency
 from xdistill_ros.trials.desk import Desk
 
-from .lifecycle import GraphNode
-from .observed import Observed
+from ..base.lifecycle import GraphNode
+from ..base.observed import Observed
 from .operator import InterruptedAttemptError, Operator
 
 # the graph failed, not the policy, or a new bridge holds, or a person disengaged: such a trial is run again

@@ -14,7 +14,7 @@ from xdistill_ros.trials import Outcome, Preview, Trial
 from xdistill_ros.trials.overlay import Pixels
 from xdistill_ros.trials.video import TrialVideo
 
-from . import messages
+from ..base import messages
 
 
 class Film:

@@ -12,8 +12,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from xdistill_ros.trials import Trial
 
-from .calls import CallError, RefusedCallError
-from .lifecycle import GraphNode
+from ..base.calls import CallError, RefusedCallError
+from ..base.lifecycle import GraphNode
 from .operator import InterruptedAttemptError, Operator
 
 RECORDER = "recorder_node"

@@ -28,10 +28,10 @@ from std_msgs.msg import String
 from xdistill_ros.rig import Refusal, Rig
 from xdistill_ros.timeline.state import ArmState
 
-from . import messages, qos
-from .calls import Caller, CallError
-from .clock import GraphClock
-from .lifecycle import here
+from ..base import messages, qos
+from ..base.calls import Caller, CallError
+from ..base.clock import GraphClock
+from ..base.lifecycle import here
 
 Array = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.table import Table
 
-from . import qos
-from .lifecycle import here
-from .observed import STAGES, Observed
+from ..base import qos
+from ..base.lifecycle import here
+from ..base.observed import STAGES, Observed
 
 _INTERRUPTIBLE_S = 0.2
 _DISCOVERY_S = 10.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from .observed import Observed
+from ..base.observed import Observed
 from .operator import Operator
 
 SAMPLER, ENCODER, REMOTE = "sampler_node", "encoder_node", "remote_sampler_node"

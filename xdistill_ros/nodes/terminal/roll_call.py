@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .observed import Observed
+from ..base.observed import Observed
 from .trace import listen
 
 _ACTIVE = "active"

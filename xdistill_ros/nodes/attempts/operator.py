@@ -13,8 +13,8 @@ from std_msgs.msg import Bool, String
 
 from xdistill_ros.rig import Reason
 
-from .calls import Caller, CallError, RefusedCallError
-from .lifecycle import GraphNode, StopReason
+from ..base.calls import Caller, CallError, RefusedCallError
+from ..base.lifecycle import GraphNode, StopReason
 
 _PATIENCE_S = 60.0  # for answers and events; an overloaded machine takes that long to start a node
 _POLL_S = 0.02

@@ -21,9 +21,9 @@ from rclpy.signals import SignalHandlerOptions
 
 from xdistill_ros.trials.keys import Act, Asked, act_of, shown
 
-from . import qos
-from .calls import Caller, CallError
-from .lifecycle import here
+from ..base import qos
+from ..base.calls import Caller, CallError
+from ..base.lifecycle import here
 
 _TRIAL = "trial_node"
 _PATIENCE_S = 10.0

@@ -7,7 +7,7 @@ import threading
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from .calls import Caller, CallError
+from ..base.calls import Caller, CallError
 
 SERVICES: dict[str, tuple[str, bool | None]] = {
     "engage": ("/arm/engage", True), "hold": ("/arm/engage", False), "stop": ("/arm/stop", None),
