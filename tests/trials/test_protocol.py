@@ -154,6 +154,7 @@ def test_flags_are_a_protocol_too() -> None:
         ("door_close", "colour", 100_005), ("door_close", "id", 100_005), ("door_close", "id", 100_006),
         ("move_cube", "colour", 100_005), ("move_cube", "id", 100_005), ("move_cube", "id", 100_006),
     ]  # fmt: skip
+    assert protocol.title == "Trials of move_cube, door_close"
     assert condition_counts("id:50, colour", 15) == {"id": 50, "colour": 15}
 
 

@@ -206,6 +206,7 @@ def from_flags(
     plan = {"conditions": condition_counts(conditions, trials), "time_limit_s": time_limit_s}
     document = {
         "name": "flags",
+        "title": f"Trials of {', '.join(names)}",
         "tasks": dict.fromkeys(names, plan),
         "policies": {"remote": {"remote": remote}} if remote is not None else {SHIPPED: {"bundles": bundles}},
         "first_seed": first_seed,
