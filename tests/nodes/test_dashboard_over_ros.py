@@ -143,14 +143,14 @@ def test_pictures_and_the_policys_gaze_come_while_they_are_shown(tmp_path: Path)
                 heats.publish(heat_message(np.ones((48, 64), np.float32), now_ns, "front"))
                 await asyncio.sleep(0.1)
                 kinds = {about(seen)["kind"] for seen in page.pictures if about(seen)["camera"] == "front"}
-                if {"camera", "gaze"} <= kinds:
+                if {"camera", "gaze", "ghost"} <= kinds:
                     break
             assert {"camera", "gaze", "ghost"} <= kinds
             newest = next(about(seen) for seen in reversed(page.pictures) if about(seen)["kind"] == "camera")
             assert newest["age_ms"] >= 0.0
             await page.say(type="watch", pictures=False, gaze=False)
             for _ in range(300):
-                if images.get_subscription_count() == 0:
+                if images.get_subscription_count() == heats.get_subscription_count() == 0:
                     break
                 await asyncio.sleep(0.1)
             assert images.get_subscription_count() == heats.get_subscription_count() == 0, "nobody looks any more"
