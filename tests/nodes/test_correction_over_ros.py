@@ -47,6 +47,15 @@ class Correction:
         goal = int(self.recorder.get("rows", 0)) + more
         await asyncio.to_thread(self.probe.wait, lambda: int(self.recorder.get("rows", 0)) >= goal, f"{goal} rows")
 
+    async def hand_back(self, page: Browser) -> None:
+        """By the page's button, again where the arm was not at rest yet."""
+        for _ in range(60):
+            await page.say(type="call", action="arm_engage")
+            await asyncio.sleep(1.0)
+            if self.probe.mode.startswith("policy"):
+                return
+        raise AssertionError(f"the arm is not handed back: {self.probe.mode}, {page.notices}")
+
     async def start_recording(self) -> None:
         for _ in range(60):
             answer = await asyncio.to_thread(self.probe.trigger, "/recorder/start")
@@ -54,7 +63,7 @@ class Correction:
                 break
             await asyncio.sleep(0.5)
         assert answer.success, answer.message
-        await asyncio.to_thread(self.probe.wait, lambda: self.recorder["state"] == "recording", "it records")
+        await asyncio.to_thread(self.probe.wait, lambda: self.recorder.get("state") == "recording", "it records")
 
 
 class Hand:
@@ -70,10 +79,10 @@ class Hand:
             await asyncio.sleep(1.0 / RATE_HZ)
 
     async def take_over(self, correction: Correction) -> None:
-        """Presses, again if it does not take."""
+        """Presses, again if it does not take: let go too soon, it would be a turn of its own."""
         for _ in range(10):
             self.clutch = True
-            for _ in range(20):
+            for _ in range(50):
                 await asyncio.sleep(0.1)
                 if correction.probe.mode.startswith("teleop"):
                     return
@@ -129,8 +138,7 @@ def test_a_correction_of_a_policys_run_is_recorded_as_a_persons(correction: Corr
             hand.clutch = False
             await correction.until_mode("hold")
             await correction.record_rows(3)
-            await page.say(type="call", action="arm_engage")
-            await correction.until_mode("policy")
+            await correction.hand_back(page)
             await correction.record_rows(8)
             hand.vanish()
             await asyncio.to_thread(correction.probe.trigger, "/recorder/stop")
