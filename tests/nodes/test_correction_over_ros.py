@@ -11,6 +11,7 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from tests.support.consent import set_going
 from tests.support.graph import Stack, own_domain, stack_of, write_gentle_bundle
 from tests.support.steered import rig_with_ports
 from tests.support.teleop import Browser
@@ -36,9 +37,8 @@ class Correction:
         self.recorder = {pair.key: pair.value for pair in message.values}
 
     async def engage(self) -> None:
-        """The policy gets the arm, which must be at rest."""
-        await asyncio.to_thread(self.probe.engage_at_rest)
-        await self.until_mode("policy")
+        """The policy gets the arm, and moves it."""
+        await asyncio.to_thread(set_going, self.probe)
 
     async def until_mode(self, mode: str) -> None:
         await asyncio.to_thread(self.probe.wait, lambda: self.probe.mode.startswith(mode), f"the mode is {mode}")
@@ -128,7 +128,6 @@ def test_a_correction_of_a_policys_run_is_recorded_as_a_persons(correction: Corr
             await page.take_the_helm()
             hand = Hand(page)
             await correction.engage()
-            await asyncio.to_thread(correction.probe.wait_moving)
             await correction.start_recording()
             await correction.record_rows(8)
             await hand.take_over(correction)

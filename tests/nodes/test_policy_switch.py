@@ -15,7 +15,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.task import Future
 
-from tests.support.consent import engage
+from tests.support.consent import set_going
 from tests.support.graph import Stack, own_domain, stack_of, write_gentle_bundle, write_rig
 from tests.support.openpi_server import openpi_server
 from xdistill_ros import graph as graphs
@@ -61,8 +61,7 @@ class Both:
         # its last chunks are counted in what it says when it is down
         probe.wait(lambda: probe.status.get(other, {}).get("state") == "unconfigured", f"{other} is heard of")
         others = self.chunks(other)
-        engage(probe)
-        probe.wait_moving()
+        set_going(probe)
         since = self.chunks(node)
         probe.wait(lambda: self.chunks(node) > since + 2, f"{node} goes on")
         probe.engage(False)
