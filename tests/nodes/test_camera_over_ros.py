@@ -82,7 +82,6 @@ class Bench:
         return self.probe.status.get(NODE, {}).get(key, "")
 
 
-
 @contextmanager
 def running(folder: Path, rate_hz: int = 30, depth: bool = False) -> Iterator[Bench]:
     path = hardware_rig(folder, rate_hz, depth)

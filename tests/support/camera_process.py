@@ -46,7 +46,7 @@ class Device:
         self._thread.start()
 
     def end(self) -> None:
-        """No frame is given any more: a thread that is inside the SDK while the interpreter ends crashes the process."""
+        """Gives no frame any more: a thread inside the SDK while the interpreter ends crashes the process."""
         self._ended = True
         self._thread.join()
 

@@ -10,7 +10,9 @@ def engage(probe: Probe) -> None:
     probe.wait(lambda: not probe.mode.startswith("policy"), "the arm holds")
     said = len(probe.modes)
     probe.engage_at_rest()
-    probe.wait(lambda: any(mode.startswith("policy") for mode, _ in probe.modes[said:]), "the bridge follows the policy")
+    probe.wait(
+        lambda: any(mode.startswith("policy") for mode, _ in probe.modes[said:]), "the bridge follows the policy"
+    )
 
 
 def set_going(probe: Probe) -> None:

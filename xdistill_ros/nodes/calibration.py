@@ -224,9 +224,7 @@ def listening(rig: Rig, cameras: Sequence[str] = (), namespace: str = "") -> Ite
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener.node)
     ended: Future[None] = Future(executor=executor)
-    thread = threading.Thread(
-        target=executor.spin_until_future_complete, args=(ended,), name="listener", daemon=True
-    )
+    thread = threading.Thread(target=executor.spin_until_future_complete, args=(ended,), name="listener", daemon=True)
     thread.start()
     try:
         yield listener
