@@ -11,6 +11,7 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from tests.support.consent import set_going
 from tests.support.graph import Stack, own_domain, stack_of, write_gentle_bundle
 from tests.support.steered import rig_with_ports
 from tests.support.teleop import Browser
@@ -36,9 +37,8 @@ class Correction:
         self.recorder = {pair.key: pair.value for pair in message.values}
 
     async def engage(self) -> None:
-        """The policy gets the arm, which must be at rest."""
-        await asyncio.to_thread(self.probe.engage_at_rest)
-        await self.until_mode("policy")
+        """The policy gets the arm, and moves it."""
+        await asyncio.to_thread(set_going, self.probe)
 
     async def until_mode(self, mode: str) -> None:
         await asyncio.to_thread(self.probe.wait, lambda: self.probe.mode.startswith(mode), f"the mode is {mode}")
@@ -47,6 +47,15 @@ class Correction:
         goal = int(self.recorder.get("rows", 0)) + more
         await asyncio.to_thread(self.probe.wait, lambda: int(self.recorder.get("rows", 0)) >= goal, f"{goal} rows")
 
+    async def hand_back(self, page: Browser) -> None:
+        """By the page's button, again where the arm was not at rest yet."""
+        for _ in range(60):
+            await page.say(type="call", action="arm_engage")
+            await asyncio.sleep(1.0)
+            if self.probe.mode.startswith("policy"):
+                return
+        raise AssertionError(f"the arm is not handed back: {self.probe.mode}, {page.notices}")
+
     async def start_recording(self) -> None:
         for _ in range(60):
             answer = await asyncio.to_thread(self.probe.trigger, "/recorder/start")
@@ -54,7 +63,7 @@ class Correction:
                 break
             await asyncio.sleep(0.5)
         assert answer.success, answer.message
-        await asyncio.to_thread(self.probe.wait, lambda: self.recorder["state"] == "recording", "it records")
+        await asyncio.to_thread(self.probe.wait, lambda: self.recorder.get("state") == "recording", "it records")
 
 
 class Hand:
@@ -70,10 +79,10 @@ class Hand:
             await asyncio.sleep(1.0 / RATE_HZ)
 
     async def take_over(self, correction: Correction) -> None:
-        """Presses, again if it does not take."""
+        """Presses, again if it does not take: let go too soon, it would be a turn of its own."""
         for _ in range(10):
             self.clutch = True
-            for _ in range(20):
+            for _ in range(50):
                 await asyncio.sleep(0.1)
                 if correction.probe.mode.startswith("teleop"):
                     return
@@ -119,7 +128,6 @@ def test_a_correction_of_a_policys_run_is_recorded_as_a_persons(correction: Corr
             await page.take_the_helm()
             hand = Hand(page)
             await correction.engage()
-            await asyncio.to_thread(correction.probe.wait_moving)
             await correction.start_recording()
             await correction.record_rows(8)
             await hand.take_over(correction)
@@ -129,8 +137,7 @@ def test_a_correction_of_a_policys_run_is_recorded_as_a_persons(correction: Corr
             hand.clutch = False
             await correction.until_mode("hold")
             await correction.record_rows(3)
-            await page.say(type="call", action="arm_engage")
-            await correction.until_mode("policy")
+            await correction.hand_back(page)
             await correction.record_rows(8)
             hand.vanish()
             await asyncio.to_thread(correction.probe.trigger, "/recorder/stop")

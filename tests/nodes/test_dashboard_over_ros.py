@@ -11,6 +11,7 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
 from tests.support.chromium import tab
+from tests.support.consent import set_going
 from tests.support.dashboard import Page, about
 from tests.support.graph import Stack, assert_braked, own_domain, stack_of, write_gentle_bundle
 from tests.support.trials_by_hand import guided, rig_with_dashboard
@@ -20,7 +21,7 @@ from xdistill_ros.nodes.base import messages
 from xdistill_ros.nodes.gaze_node import heat_message
 
 pytestmark = pytest.mark.timeout(290)  # real processes and a browser, on a machine that may be busy
-FACTOR = 0.4
+FACTOR = 0.3
 
 
 async def waited(probe: Any, condition: Any, what: str) -> Any:
@@ -92,7 +93,7 @@ def test_stop_on_the_page_brings_the_arm_to_rest_and_nothing_hangs_on_the_page(t
             for _ in range(60):
                 await shown.click("#engage")
                 await asyncio.sleep(1.0)
-                if probe.mode.startswith("policy"):
+                if probe.moves():  # not yet by a mode alone, which a machine that stalls may end before the first chunk
                     break
             await asyncio.to_thread(probe.wait_moving)
             for camera in rigs.load(made.options.rig).cameras:
@@ -117,8 +118,7 @@ def test_stop_on_the_page_brings_the_arm_to_rest_and_nothing_hangs_on_the_page(t
             start_one_by_one(made, "sim_node", "arm_bridge_node", "encoder_node", "sampler_node", "dashboard_node")
             asyncio.run(visit(made, rig.dashboard.port))
             assert made.probe.trigger("/arm/reset").success
-            made.probe.engage_at_rest()
-            made.probe.wait_moving()
+            set_going(made.probe)
             made.processes.kill("dashboard_node")
             made.probe.wait_ticks(100)
             assert made.probe.mode.startswith("policy"), "a page that dies is no business of the arm's"
@@ -143,14 +143,14 @@ def test_pictures_and_the_policys_gaze_come_while_they_are_shown(tmp_path: Path)
                 heats.publish(heat_message(np.ones((48, 64), np.float32), now_ns, "front"))
                 await asyncio.sleep(0.1)
                 kinds = {about(seen)["kind"] for seen in page.pictures if about(seen)["camera"] == "front"}
-                if {"camera", "gaze"} <= kinds:
+                if {"camera", "gaze", "ghost"} <= kinds:
                     break
             assert {"camera", "gaze", "ghost"} <= kinds
             newest = next(about(seen) for seen in reversed(page.pictures) if about(seen)["kind"] == "camera")
             assert newest["age_ms"] >= 0.0
             await page.say(type="watch", pictures=False, gaze=False)
             for _ in range(300):
-                if images.get_subscription_count() == 0:
+                if images.get_subscription_count() == heats.get_subscription_count() == 0:
                     break
                 await asyncio.sleep(0.1)
             assert images.get_subscription_count() == heats.get_subscription_count() == 0, "nobody looks any more"

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from sensor_msgs.msg import Image
 
-from tests.support.consent import assert_holds_until_engaged, assert_rests_until_engaged, engage
+from tests.support.consent import assert_holds_until_engaged, assert_rests_until_engaged, engage, set_going
 from tests.support.graph import Probe, Stack, assert_braked, hold_index, stack
 from xdistill_ros.cli import up
 
@@ -30,8 +30,7 @@ def moving(graph: Stack) -> Stack:
     """The graph, engaged by a person, with the arm under way."""
     probe = graph.probe
     probe.wait(lambda: probe.mode, "the bridge says its mode")
-    engage(probe)
-    probe.wait_moving()
+    set_going(probe)
     return graph
 
 
@@ -129,8 +128,7 @@ def test_unplugged_camera(cable: Cable, moving: Stack) -> None:
     """The other camera goes on, and is not enough."""
     probe, since = moving.probe, len(moving.probe.modes)
     cable.plugged = False
-    probe.wait_reason("encoder_node", "stale_image")
-    assert "camera front: newest image is" in probe.status["encoder_node"]["message"]
+    assert "camera front: newest image is" in probe.wait_reason("encoder_node", "stale_image")
     exhausted = probe.wait(
         lambda: [seen for mode, seen in probe.modes[since:] if "chunk_exhausted" in mode], "the last valid action ends"
     )

@@ -106,6 +106,5 @@ def test_a_bundle_without_shares_is_refused_in_words(tmp_path: Path) -> None:
     bundle = write_gentle_bundle(tmp_path / "models" / "move_cube", rigs.load(write_rig(tmp_path)))
     with watched(tmp_path, bundle) as policy:
         policy.look()
-        policy.probe.wait_reason("gaze_node", "gaze_unknown")
-        assert "export the bundle anew" in policy.probe.status["gaze_node"]["message"]
+        assert "export the bundle anew" in policy.probe.wait_reason("gaze_node", "gaze_unknown")
         assert policy.heats == {}

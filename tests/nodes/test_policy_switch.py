@@ -13,8 +13,9 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.task import Future
 
-from tests.support.consent import engage
+from tests.support.consent import set_going
 from tests.support.graph import Stack, own_domain, stack_of, write_gentle_bundle, write_rig
 from tests.support.openpi_server import openpi_server
 from xdistill_ros import graph as graphs
@@ -57,15 +58,16 @@ class Both:
     def moves_by(self, node: str, other: str) -> None:
         """With consent, by the chunks of the one while the other makes none; then the arm holds."""
         probe = self.graph.probe
+        # its last chunks are counted in what it says when it is down
+        probe.wait(lambda: probe.status.get(other, {}).get("state") == "unconfigured", f"{other} is heard of")
         others = self.chunks(other)
-        engage(probe)
-        probe.wait_moving()
+        set_going(probe)
         since = self.chunks(node)
         probe.wait(lambda: self.chunks(node) > since + 2, f"{node} goes on")
         probe.engage(False)
         probe.wait(lambda: probe.mode.startswith("hold"), "the arm holds")
         assert self.chunks(other) == others
-        probe.wait(lambda: probe.status.get(other, {}).get("state") == "unconfigured", f"{other} is heard of")
+        assert probe.status[other]["state"] == "unconfigured"
 
 
 @pytest.fixture
@@ -82,11 +84,12 @@ def both(tmp_path: Path) -> Iterator[Both]:
             rclpy.init(args=["--ros-args", "-p", f"rig:={path}", "-p", "use_sim_time:=true"])
             node, executor = Switcher(), SingleThreadedExecutor()
             executor.add_node(node)
-            spinning = threading.Thread(target=executor.spin, daemon=True)
+            ended: Future[None] = Future(executor=executor)
+            spinning = threading.Thread(target=executor.spin_until_future_complete, args=(ended,), daemon=True)
             assert node.trigger_configure() == node.trigger_activate() == TransitionCallbackReturn.SUCCESS
             spinning.start()
             yield Both(graph, node.switch, bundle, description)
-            executor.shutdown()
+            ended.set_result(None)  # not the executor's shutdown, which is one under the thread's hands
             spinning.join()
             rclpy.try_shutdown()
 

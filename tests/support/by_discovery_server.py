@@ -31,6 +31,8 @@ def main(folder: Path) -> None:
         probe.wait(lambda: min(frames("encoder_node")) > 2, "the first images of both cameras")
         arrived, sent = frames("encoder_node"), frames("compressor_node")
         probe.wait(lambda: min(frames("compressor_node")) > sent[0] + FRAMES, "more images are sent")
+        said = probe.status["encoder_node"]
+        probe.wait(lambda: probe.status["encoder_node"] is not said, "the encoder says how many have arrived")
         for before, now in zip(arrived, frames("encoder_node"), strict=True):
             # a lossless link is not asked for, nor a machine that is never busy; in datagrams of 64 KB one in ten comes
             assert now - before > FRAMES / 2, f"{now - before} of {FRAMES} images have arrived"

@@ -41,11 +41,19 @@ class Device:
         self.state = "well"
         self.exposed = self.began_ns = 0
         self._plugged_at = 0
+        self._ended = False
+        self._thread = threading.Thread(target=self._expose, daemon=True)
+        self._thread.start()
 
-    def expose_for_ever(self) -> None:
+    def end(self) -> None:
+        """Gives no frame any more: a thread inside the SDK while the interpreter ends crashes the process."""
+        self._ended = True
+        self._thread.join()
+
+    def _expose(self) -> None:
         """One frame a period."""
         period_ns, self.began_ns = round(1e9 / self.mode[2]), time.time_ns()
-        while True:
+        while not self._ended:
             due_ns = self.began_ns + (self.exposed + 1) * period_ns
             time.sleep(max(0.0, (due_ns - time.time_ns()) * 1e-9))
             with self._lock:
@@ -84,14 +92,15 @@ def main() -> int:
     device = Device(int(rate_hz), kind == "depth", clock == "device", serial)
     bus = realsense_bus.Bus(device.usb)
     realsense_bus.bus = lambda: bus  # instead of the SDK's own context
-    threading.Thread(target=device.expose_for_ever, daemon=True).start()
 
     def listen() -> None:
         for line in sys.stdin:
             print(device.do(line.strip()), device.began_ns, flush=True)
 
     threading.Thread(target=listen, daemon=True).start()
-    return camera_node.main()
+    status = camera_node.main()
+    device.end()
+    return status
 
 
 if __name__ == "__main__":

@@ -8,8 +8,21 @@ from tests.support.graph import Probe
 def engage(probe: Probe) -> None:
     """As a person would: again until the arm is at rest and its state fresh."""
     probe.wait(lambda: not probe.mode.startswith("policy"), "the arm holds")
+    said = len(probe.modes)
     probe.engage_at_rest()
-    probe.wait(lambda: probe.mode.startswith("policy"), "the bridge follows the policy")
+    probe.wait(
+        lambda: any(mode.startswith("policy") for mode, _ in probe.modes[said:]), "the bridge follows the policy"
+    )
+
+
+def set_going(probe: Probe) -> None:
+    """The arm is under way. A person engages again where the machine has stalled until a watchdog ended consent."""
+    for _ in range(10):
+        engage(probe)
+        probe.wait(lambda: probe.moves() or not probe.mode.startswith("policy"), "the arm moves")
+        if probe.mode.startswith("policy"):
+            return
+    raise AssertionError(f"the arm is never under way: {probe.modes[-5:]}")
 
 
 def assert_holds_until_engaged(probe: Probe) -> None:

@@ -24,7 +24,7 @@ from xdistill_ros.teleop.mapping import Array
 from xdistill_ros.teleop.server import Server
 from xdistill_ros.teleop.wire import Action
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 HOME = np.array([[1.0, 0, 0, 0.36], [0, -1.0, 0, 0], [0, 0, -1.0, 0.28], [0, 0, 0, 1.0]])
 
 

@@ -47,7 +47,6 @@ class MadeUpTrials:
 
     def say(self, state: str) -> None:
         """On /trial/status."""
-        self.state = state
         done = len(self.results)
         last = self.results[-1] if self.results else None
         values = {
@@ -60,6 +59,9 @@ class MadeUpTrials:
         }  # fmt: skip
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
         self._status.publish(DiagnosticStatus(name="trial", message=state, values=pairs))
+        with self.probe.changed:  # last: a test that waits for a state says the next one in a thread of its own
+            self.state = state
+            self.probe.changed.notify_all()
 
     def told(self, name: str) -> Any:
         """A parameter that the page has set."""

@@ -60,6 +60,8 @@ class SamplerNode(GraphNode):
             require_provider=self.value("provider") or None,
         )
         measured = self._sampler.warm_up()
+        if too_slow(measured, self.rig, bundle.manifest.past_actions) is not None:
+            measured = self._sampler.warm_up()  # once more: a machine that has stalled meanwhile is no slow sampler
         refusal = too_slow(measured, self.rig, bundle.manifest.past_actions)
         if refusal is not None:
             raise SetupError(str(refusal))

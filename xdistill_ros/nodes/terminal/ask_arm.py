@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.task import Future
 
 from ..base.calls import Caller, CallError
 
@@ -25,7 +27,8 @@ def ask(service: str, on: bool | None, namespace: str = "") -> tuple[bool, str]:
         node = rclpy.create_node("xdistill_arm", namespace=namespace)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+        ended: Future[None] = Future(executor=executor)
+        thread = threading.Thread(target=_spin, args=(executor, ended), name="executor", daemon=True)
         thread.start()
         calls = Caller(node, _PATIENCE_S)
         try:
@@ -33,13 +36,11 @@ def ask(service: str, on: bool | None, namespace: str = "") -> tuple[bool, str]:
         except CallError as error:
             return False, str(error)
         finally:
-            executor.shutdown()
+            ended.set_result(None)  # rclpy's shutdown of an executor pulls it away from under the thread that spins
             thread.join()
     return True, answer
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        return
+def _spin(executor: SingleThreadedExecutor, ended: Future[None]) -> None:
+    with contextlib.suppress(ExternalShutdownException):  # Ctrl-C
+        executor.spin_until_future_complete(ended)

@@ -20,8 +20,9 @@ import rclpy
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from sensor_msgs.msg import Image, JointState, Joy
 from std_msgs.msg import String
 
@@ -150,6 +151,7 @@ class Listener:
             gives_up_s = time.monotonic() + _WORD_S
             while self.mode.startswith(_FOLLOWS) and time.monotonic() < gives_up_s:
                 time.sleep(_TARGETS_S)
+                self._lead(None, False)  # the bridge hears the newest that comes, and may have missed one
 
     def _lead_through(self, start: Array, offset: Callable[[float], Array], lasts_s: float) -> None:
         began_ns = self.now_ns()  # of the world's time, in which the arm's speed counts
@@ -221,18 +223,15 @@ def listening(rig: Rig, cameras: Sequence[str] = (), namespace: str = "") -> Ite
     listener = Listener(rig, cameras, namespace, context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener.node)
-    thread = threading.Thread(target=_spin, args=(executor,), name="listener", daemon=True)
+    ended: Future[None] = Future(executor=executor)
+    thread = threading.Thread(target=executor.spin_until_future_complete, args=(ended,), name="listener", daemon=True)
     thread.start()
     try:
         yield listener
     finally:
-        context.try_shutdown()
+        ended.set_result(None)  # the thread first: a context that is shut down under its hands can crash the process
         thread.join()
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
+        context.try_shutdown()
 
 
 def _wait(condition: Callable[[], bool], in_vain: str, seconds: float = 10.0) -> None:

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.exceptions import InvalidHandle
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from xdistill_ros.trials.keys import Act, Asked, act_of, shown
 
@@ -68,20 +68,17 @@ def operate(namespace: str = "") -> int:
     node = rclpy.create_node("xdistill_operate", namespace=namespace)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinning = threading.Thread(target=_spin, args=(executor,), name="executor")
+    ended: Future[None] = Future(executor=executor)
+    spinning = threading.Thread(target=executor.spin_until_future_complete, args=(ended,), name="executor")
     spinning.start()
     try:
         with _mode(0), suppress(KeyboardInterrupt):
             _Session(node, Terminal(), print).run()
     finally:
-        rclpy.try_shutdown()  # which ends the spinning
+        ended.set_result(None)  # the thread first: a context that is shut down under its hands can crash the process
         spinning.join()
+        rclpy.try_shutdown()
     return 0
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    with suppress(ExternalShutdownException, InvalidHandle):  # of a message that was under way at the end
-        executor.spin()
 
 
 class _Session:
