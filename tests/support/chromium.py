@@ -61,6 +61,12 @@ const approach = () => {
   hand.arrived();
 };
 window.press = (id, value) => device.controllers.right.updateButtonValue(id, value);
+// Resolves when the page has drawn so many frames more, however slow the browser: it has seen what is pressed.
+window.drawn = (count) => new Promise((seen) => {
+  const next = () => { if (count-- > 0) device.activeSession.requestAnimationFrame(next); else seen(); };
+  next();
+});
+window.tap = async (id) => { press(id, 1); await drawn(3); press(id, 0); await drawn(3); };
 window.feel = () => {
   for (const source of device.activeSession.inputSources) {
     const actuator = source.gamepad?.hapticActuators?.[0];
