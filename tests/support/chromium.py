@@ -27,8 +27,8 @@ _SWITCHES = (
     "--enable-unsafe-swiftshader", "--hide-scrollbars", "--mute-audio",
 )  # fmt: skip
 
-# The hand trembles as hands do: tracking that stands still to the last bit counts as frozen. It does so with each frame,
-# since a busy browser may draw for a second and not get around to its timers.
+# The hand trembles as hands do: tracking that stands still to the last bit counts as frozen. With each frame, since a
+# busy browser may draw for a second and not get around to its timers.
 HEADSET = """
 const device = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: false });
 device.installRuntime({ forceInstall: true });

@@ -150,15 +150,12 @@ def test_who_falls_silent_in_motion_lets_go_and_may_grip_again(tmp_path: Path) -
     async def visit() -> None:
         with serving(tmp_path, heartbeat_s=1.0, stale_s=10.0) as made:
             async with browser(made) as page:
-                await silent(page, made)
-
-    async def silent(page: Browser, made: Serving) -> None:
-        await page.engage()
-        await page.until(lambda: not page.state["engaged"], "the clutch is open")
-        assert page.state["refusal"]["reason"] == "heartbeat_lost"
-        await page.sample(clutch=True)
-        assert not made.memory.wishes[-1].clutch
-        await page.engage()
+                await page.engage()
+                await page.until(lambda: not page.state["engaged"], "the clutch is open")
+                assert page.state["refusal"]["reason"] == "heartbeat_lost"
+                await page.sample(clutch=True)
+                assert not made.memory.wishes[-1].clutch
+                await page.engage()
 
     asyncio.run(visit())
 
