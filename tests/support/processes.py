@@ -50,7 +50,7 @@ class Processes:
         """Starts a further process and waits for its end; the exit status."""
         self.adopt(process)
         self.start(process.name)
-        return self._running.pop(process.name).wait(timeout=3 * PATIENCE_S)
+        return self._running.pop(process.name).wait(timeout=8 * PATIENCE_S)
 
     def process(self, name: str) -> graphs.Process:
         """What the graph says of one."""
