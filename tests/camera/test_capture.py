@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.realsense import SoftwareCamera, Usb, camera, noise
-from xdistill_ros.camera import Capture, Frame
+from xdistill_ros.camera import Capture, Frame, realsense
 from xdistill_ros.camera.realsense import RealSenseDriver
 from xdistill_ros.camera.realsense_bus import Bus
 from xdistill_ros.rig import Reason, Refusal
@@ -160,8 +160,9 @@ def exposing() -> Iterator[Exposing]:
 
 
 def test_a_camera_that_is_unplugged_and_put_back_gives_frames_again_and_none_is_lost_uncounted(
-    exposing: Exposing,
+    exposing: Exposing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(realsense, "_LEAST_PATIENCE_S", 3.0)  # a thread that waits for its turn is no silent camera
     described = camera()
     driver = RealSenseDriver("front", described, described.driver, Bus(exposing.usb))
     capture = Capture("front", described, driver, threading.Event().wait)

@@ -202,6 +202,7 @@ def test_a_gamepad_runs_and_scores_a_trial_and_stops_the_arm(made: Serving, tmp_
             made.tell("trial", TRIAL)
             await shown.evaluate(PAD)
             await says(shown, "gamepad", "a gamepad")
+            await says(shown, "trial-state", "Ready")
             await asyncio.sleep(0.5)  # a button that was down before the state was seen does not count for it
             await shown.evaluate("tap(0)")
             wanted = [Call(type="call", action=Action.BEGIN)]

@@ -218,7 +218,8 @@ def test_where_ros_cannot_be_asked_that_is_said(monkeypatch: pytest.MonkeyPatch)
 
 @contextmanager
 def box(monkeypatch: pytest.MonkeyPatch, says: bytes) -> Iterator[None]:
-    """Something that listens where a control box would, and says this to whoever comes."""
+    """Something that listens where a control box would, and says this to whoever comes; however busy the machine is."""
+    monkeypatch.setattr(arm, "ANSWER_S", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(arm, "XARM_PORT", server.getsockname()[1])
 

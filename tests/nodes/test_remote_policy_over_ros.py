@@ -22,7 +22,7 @@ from xdistill_ros import resources
 from xdistill_ros.policy.remote.provenance import RemoteProvenance
 from xdistill_ros.trials import read_record
 
-pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may be busy
+pytestmark = pytest.mark.timeout(600)  # real processes, on a machine that may be busy
 FACTOR = 0.3
 
 
@@ -96,11 +96,12 @@ def test_chunks_look_like_the_samplers_and_move_the_arm_by_the_policys_angles(mo
 
 
 def test_diagnostics_name_the_policy_and_how_long_it_takes(moving: Remote) -> None:
-    status = moving.graph.probe.status["sampler_node"]
+    probe, stages = moving.graph.probe, {"stage.transport", "stage.observe", "stage.sample", "stage.server"}
+    probe.wait(lambda: stages <= set(probe.status["sampler_node"]), "each stage is said, which is twice a second")
+    status = probe.status["sampler_node"]
     said = RemoteProvenance(**{name: status[name] for name in RemoteProvenance.model_fields})
     assert (said.remote, said.url) == ("openpi_example", moving.server.url)
     assert len(said.metadata_sha256) == 64
-    assert {"stage.transport", "stage.observe", "stage.sample", "stage.server"} <= set(status)
 
 
 def falls_silent(remote: Remote, reason: str) -> None:
@@ -110,7 +111,7 @@ def falls_silent(remote: Remote, reason: str) -> None:
     probe.wait_reason("sampler_node", reason)
     assert_braked(probe, hold_index(probe, "chunk_exhausted", since))
     hold_index(probe, "consent_lapsed", since)
-    assert reason in probe.status["sampler_node"]["reason"]
+    probe.wait_reason("sampler_node", reason)  # still
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_a_trial_amid_which_the_server_failed_is_void_and_run_again(remote: Remo
     remote.server.do("good")
     graph, probe, options = remote.graph, remote.graph.probe, remote.graph.options
     told = {"rig": str(options.rig), "use_sim_time": True, "remote": str(options.remote), "tasks": "move_cube",
-            "conditions": "id:2", "time_limit_s": 4.0, "output": str(tmp_path)}  # fmt: skip
+            "conditions": "id:2", "time_limit_s": 6.0, "output": str(tmp_path)}  # fmt: skip
     graph.processes.adopt(graphs.Process("trial_node", told, restart=False, ends_graph=True))
     person = Person(graph)
     graph.processes.start("trial_node")

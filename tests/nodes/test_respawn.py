@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,5 +98,8 @@ def test_a_graph_whose_supervisor_was_killed_brings_the_arm_to_rest_and_ends(
     parent = int(Path(f"/proc/{bridge(domain)}/stat").read_text().rpartition(")")[2].split()[1])
     assert b"supervisord" in Path(f"/proc/{parent}/cmdline").read_bytes()
     os.kill(parent, signal.SIGKILL)
-    probe.wait(lambda: not bridge(domain), "the bridge has ended")
-    assert probe.speed(-1) == pytest.approx(0.0, abs=1e-3)
+    given_up_s = time.monotonic() + PATIENCE_S
+    while bridge(domain):  # it is the last to end, and no message tells of that
+        assert time.monotonic() < given_up_s, "the bridge goes on"
+        time.sleep(0.1)
+    probe.wait(lambda: probe.speed(-1) < 1e-3, "its last command, of an arm at rest, is heard")

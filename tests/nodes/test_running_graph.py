@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -29,14 +29,16 @@ pytestmark = pytest.mark.timeout(300)  # real processes, on a machine that may b
 
 @dataclass
 class Heard:
-    """Every chunk, with how often the bridge had said until then what it executes, and what it said."""
+    """Every chunk and what the bridge said that it executes, each with when it was published, ns: in which order the
+    messages of two topics are heard here says nothing on a busy machine.
+    """
 
     chunks: list[tuple[int, Chunk]] = field(default_factory=list)
-    commanded: list[Chunk] = field(default_factory=list)
+    commanded: list[tuple[int, Chunk]] = field(default_factory=list)
 
-    def commanded_about(self, index: int) -> list[Chunk]:
-        """What the sampler may have heard last: the order of messages on two topics is not known exactly."""
-        return self.commanded[max(0, index - 10) : index + 5]
+    def commanded_before(self, sent_ns: int) -> list[Chunk]:
+        """What the sampler may have heard when it published a chunk."""
+        return [commanded for said_ns, commanded in self.commanded if said_ns < sent_ns]
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +56,18 @@ def heard(graph: Stack) -> Heard:
     """Listens from before the arm is engaged."""
     probe, kept = graph.probe, Heard()
 
-    def read(message: JointTrajectory) -> Chunk:
-        chunk = messages.chunk_of(message, probe.rig.channels)
-        assert isinstance(chunk, Chunk), chunk
-        return chunk
+    def listen(topic: str, into: list[tuple[int, Chunk]]) -> None:
+        def on_message(message: JointTrajectory, info: Any) -> None:
+            chunk = messages.chunk_of(message, probe.rig.channels)
+            assert isinstance(chunk, Chunk), chunk
+            with probe.changed:
+                into.append((info["source_timestamp"], chunk))
+                probe.changed.notify_all()
 
-    def on_chunk(message: JointTrajectory) -> None:
-        kept.chunks.append((len(kept.commanded), read(message)))
+        probe.node.create_subscription(JointTrajectory, topic, on_message, probe.qos.stream(depth=50))
 
-    stream = probe.qos.stream(depth=50)
-    probe.listen(JointTrajectory, "/arm/commanded", lambda message: kept.commanded.append(read(message)), stream)
-    probe.listen(JointTrajectory, "/policy/action_chunk", on_chunk, stream)
+    listen("/arm/commanded", kept.commanded)
+    listen("/policy/action_chunk", kept.chunks)
     return kept
 
 
@@ -91,8 +94,10 @@ def prefix_length(chunk: Chunk, commanded: list[Chunk], probe: Probe) -> int:
 def test_with_rtc_every_chunk_continues_what_the_arm_was_commanded(moving: Probe, heard: Heard) -> None:
     begun, accepted = len(heard.chunks), int(moving.status["arm_bridge_node"].get("chunks", 0))
     moving.wait(lambda: len(heard.chunks) >= begun + WATCHED, f"{WATCHED} chunks")
-    for index, chunk in heard.chunks[begun:]:
-        prefix = prefix_length(chunk, heard.commanded_about(index), moving)
+    watched = heard.chunks[begun : begun + WATCHED]
+    moving.wait(lambda: heard.commanded[-1][0] > watched[-1][0], "all that was commanded before them is heard")
+    for sent_ns, chunk in watched:
+        prefix = prefix_length(chunk, heard.commanded_before(sent_ns), moving)
         # an observation is past by a camera's latency at least: one action is executed, and one about to be
         assert 2 <= prefix < len(chunk.times_ns)
     moving.wait(
@@ -153,6 +158,7 @@ def test_the_arm_is_asked_by_a_word(graph: Stack, moving: Probe) -> None:
         said, errors = (asked := xdistill("arm", word, *place)).communicate(timeout=PATIENCE_S)
         return asked.returncode, said + errors
 
+    moving.engage_at_rest()  # again, where a stall of the machine has held it since
     since = len(moving.modes)
     assert arm("hold")[0] == 0
     hold_index(moving, "not_engaged", since)

@@ -20,7 +20,7 @@ from tests.support.teleop import HOME, Browser
 from xdistill_ros.nodes.base import messages
 
 pytestmark = pytest.mark.timeout(180)  # real processes, on a machine that may be busy
-HEARTBEAT_S = 1.5  # so long that a busy machine is not taken for a lost page
+HEARTBEAT_S = 2.0  # the longest there is: a busy machine is not to be taken for a lost page
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def arm(made: Steered) -> Iterator[MadeUpArm]:
 
 
 async def until(probe: Probe, condition: Callable[[], Any], what: str) -> None:
-    await asyncio.to_thread(probe.wait, condition, what, 30.0)
+    await asyncio.to_thread(probe.wait, condition, what)
 
 
 @asynccontextmanager
@@ -181,13 +181,14 @@ def test_the_page_records_through_the_recorder_and_shows_what_it_says(made: Stee
 @pytest.mark.usefixtures("arm")
 def test_the_page_gets_small_pictures_not_more_than_ten_a_second(made: Steered) -> None:
     async def visit() -> None:
+        began_s = time.monotonic()
         async with made.browser() as page:
             await page.until(lambda: page.pictures, "a picture")
             assert page.pictures[0][:3] == b"\xff\xd8\xff"
             assert len(page.pictures[0]) < 60_000
-            since = len(page.pictures)
             await asyncio.sleep(2.0)
-            assert len(page.pictures) - since <= 22
+            # since it connected, however long a pause lasts on a busy machine, and whatever lay waiting
+            assert len(page.pictures) <= 10.0 * (time.monotonic() - began_s) + 2
 
     asyncio.run(visit())
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
 from tests.support import fake_sdk
 from tests.support.arm_bench import limits
+from tests.support.consent import get_moving
 from tests.support.graph import Probe, Stack, hold_index, own_domain, stack_of
 from tests.support.real_arm import Swaying, write_real_rig
 from xdistill_ros import graph as graphs
@@ -38,9 +40,10 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def driven(tmp_path: Path, box: Path) -> Iterator[Stack]:  # noqa: ARG001 - which has to be there
-    """Driver and bridge of the shipped rig."""
+    """Driver and bridge of the shipped rig, whose consent lapses later: it is to end for what a test does."""
+    safety = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))["arm"]["safety"] | {"consent_lapse_s": 10.0}
     with own_domain() as domain:
-        options = graphs.Options(rig=write_real_rig(tmp_path, SHIPPED), domain=domain)
+        options = graphs.Options(rig=write_real_rig(tmp_path, SHIPPED, safety=safety), domain=domain)
         with stack_of(tmp_path, ("policy",), options, started=False) as made:
             made.processes.prepend_path(Path(fake_sdk.__path__[0]))
             made.processes.start("xarm_node", "arm_bridge_node")
@@ -53,13 +56,19 @@ def joints(box: Path) -> list[float]:
     return json.loads((box / "joints").read_text())
 
 
+def change(box: Path, name: str, text: str) -> None:
+    """Whole at every instant: the driver may read it at any."""
+    written = box / f"{name}.changed"
+    written.write_text(text)
+    written.replace(box / name)
+
+
 def test_the_bridge_moves_the_arm_through_the_driver_and_its_death_brakes_it(driven: Stack, box: Path) -> None:
     probe = driven.probe
     heard: list[JointState] = []
     probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
     Swaying(probe)
-    probe.engage_at_rest()
-    probe.wait_moving()
+    get_moving(probe)
     probe.wait(lambda: heard and heard[-1].position[0] != 0.0, "the arm reports that it moves")
     assert heard[-1].name == [*probe.rig.arm.joint_names, probe.rig.gripper.joint]
     driver, bridge = (probe.status[node] for node in ("xarm_node", "arm_bridge_node"))
@@ -85,16 +94,14 @@ def assert_stands_until_engaged(driven: Stack, box: Path) -> None:
     assert joints(box) == pytest.approx(stopped, abs=1e-6), "nobody has consented to motion"
     assert not [mode for mode, _ in probe.modes[since:] if not mode.startswith("hold")]
     probe.trigger("/arm/reset")
-    probe.engage_at_rest()
-    probe.wait_moving()
+    get_moving(probe)
     probe.wait(lambda: joints(box) != stopped, "the arm moves again")
 
 
 def test_an_arm_that_was_stopped_moves_again_only_when_it_is_recovered_and_engaged(driven: Stack, box: Path) -> None:
     probe = driven.probe
     Swaying(probe)
-    probe.engage_at_rest()
-    probe.wait_moving()
+    get_moving(probe)
     since = len(probe.modes)
     (box / "stop").touch()
     probe.wait_reason("xarm_node", "driver_fault")
@@ -113,12 +120,11 @@ def test_a_cable_that_was_pulled_is_found_again_by_the_same_process_and_nothing_
     heard: list[JointState] = []
     probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
     Swaying(probe)
-    probe.engage_at_rest()
-    probe.wait_moving()
+    get_moving(probe)
     since = len(probe.modes)
     (box / "gone").touch()
     hold_index(probe, "driver_fault", since)
-    (box / "mode").write_text("0")  # the box has stopped the arm by itself
+    change(box, "mode", "0")  # the box has stopped the arm by itself
     (box / "gone").unlink()
     count = len(heard)
     probe.wait(lambda: len(heard) > count, "the arm's states come again")
@@ -147,10 +153,10 @@ def test_a_gripper_that_is_silent_or_commanded_nonsense_is_named_and_the_arm_goe
 def test_asked_to_end_while_the_arm_moves_the_driver_brakes_it_first(driven: Stack, box: Path) -> None:
     probe = driven.probe
     Swaying(probe)
-    probe.engage_at_rest()
-    probe.wait_moving()
     start = joints(box)
-    probe.wait(lambda: np.abs(np.subtract(joints(box), start)).max() > 0.02, "what the bridge commands reaches the box")
+    while np.abs(np.subtract(joints(box), start)).max() < 0.02:  # until what the bridge commands has reached the box
+        get_moving(probe)  # again where a stall of the machine has held the arm
+        probe.wait_ticks(10)
     assert driven.processes.end("xarm_node") == 0
     sent = np.array([json.loads(line) for line in (box / "sent").read_text().splitlines()])
     steps = np.diff(sent[-60:], axis=0)
@@ -166,7 +172,8 @@ def test_a_hand_moves_the_arm_and_it_stays_where_it_was_left(driven: Stack, box:
     probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
     swaying = Swaying(probe)
     probe.engage_at_rest()
-    probe.wait_moving()
+    # a swaying arm rests for a moment at either end
+    probe.wait(lambda: len(probe.commands) > 20 and probe.speed(-1) > probe.speed(-10) > 0.05, "the arm speeds up")
     refused = free_drive(probe, True)
     assert not refused.success
     assert "the arm moves" in refused.message
@@ -174,9 +181,7 @@ def test_a_hand_moves_the_arm_and_it_stays_where_it_was_left(driven: Stack, box:
     probe.ask(partial(free_drive, probe, True))
     hold_index(probe, "free_drive", 0)
     left = [angle + 0.03 for angle in joints(box)]
-    written = box / "joints.led"
-    written.write_text(json.dumps(left))
-    written.replace(box / "joints")  # whole at every instant
+    change(box, "joints", json.dumps(left))
     probe.wait(lambda: list(heard[-1].position[:6]) == pytest.approx(left), "where the hand led it")
     assert not probe.engage().success
     assert free_drive(probe, False).success

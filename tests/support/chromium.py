@@ -27,7 +27,8 @@ _SWITCHES = (
     "--enable-unsafe-swiftshader", "--hide-scrollbars", "--mute-audio",
 )  # fmt: skip
 
-# The hand trembles as hands do: tracking that stands still to the last bit counts as frozen.
+# The hand trembles as hands do: tracking that stands still to the last bit counts as frozen. With each frame, since a
+# busy browser may draw for a second and not get around to its timers.
 HEADSET = """
 const device = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: false });
 device.installRuntime({ forceInstall: true });
@@ -39,15 +40,17 @@ window.pulses = [];
 const getPose = XRFrame.prototype.getPose;
 XRFrame.prototype.getPose = function (space, base) {
   const pose = getPose.call(this, space, base);
-  const right = [...this.session.inputSources].some((s) => s.handedness === 'right' && s.gripSpace === space);
+  const held = [...this.session.inputSources].find((s) => s.gripSpace === space)?.handedness, right = held === 'right';
+  if (held === 'left') device.controllers.left.position.x += (Math.random() - 0.5) * 1e-4;
   if (right && hand.goal) approach();
+  if (right) tremble();
   if (right && hand.lost) return null;
   return { transform: pose.transform, emulatedPosition: right && hand.guessed }; // the emulator calls all guessed
 };
-setInterval(() => {
-  const tremble = () => hand.frozen ? 0 : (Math.random() - 0.5) * 2e-4;
-  device.controllers.right.position.set(...hand.at.map((v) => v + tremble()));
-}, 5);
+const tremble = () => {
+  device.controllers.right.position.set(...hand.at.map((v) => hand.frozen ? v : v + (Math.random() - 0.5) * 2e-4));
+};
+setInterval(tremble, 5);
 // A step with each frame, however slow the browser: no leap.
 window.moveHand = (way) => new Promise((arrived) => {
   hand.goal = hand.at.map((v, i) => v + way[i]);
@@ -61,6 +64,12 @@ const approach = () => {
   hand.arrived();
 };
 window.press = (id, value) => device.controllers.right.updateButtonValue(id, value);
+// Resolves when the page has drawn so many frames more, however slow the browser: it has seen what is pressed.
+window.drawn = (count) => new Promise((seen) => {
+  const next = () => { if (count-- > 0) device.activeSession.requestAnimationFrame(next); else seen(); };
+  next();
+});
+window.tap = async (id) => { press(id, 1); await drawn(3); press(id, 0); await drawn(3); };
 window.feel = () => {
   for (const source of device.activeSession.inputSources) {
     const actuator = source.gamepad?.hapticActuators?.[0];

@@ -67,31 +67,42 @@ class Policy:
 
 
 class Server:
-    """What it does next is `behaviour`, and a number that goes with it."""
+    """What it does next is a behaviour, and a number that goes with it."""
 
     def __init__(self) -> None:
-        self.behaviour, self.number = "good", 0.0
+        self._told = threading.Lock()  # held until it is said that the change is done: a server that dies has said it
+        self._behaviour, self._number = "good", 0.0
         self._policy = Policy()
+
+    def become(self, behaviour: str, number: float) -> None:
+        """Behaves so from now on, and answers that it does."""
+        with self._told:
+            self._behaviour, self._number = behaviour, number
+            print("done", flush=True)
+
+    def _now(self) -> tuple[str, float]:
+        with self._told:
+            return self._behaviour, self._number
 
     def admit(self, connection: ServerConnection, _request: Request) -> Response | None:
         """HTTP's answer where it is no websocket's."""
-        if self.behaviour == "http":
-            return connection.respond(HTTPStatus(int(self.number)), "no\n")
-        return None
+        behaviour, number = self._now()
+        return connection.respond(HTTPStatus(int(number)), "no\n") if behaviour == "http" else None
 
     def attend(self, connection: ServerConnection) -> None:
         """One client, until it or the server has had enough."""
-        if self.behaviour == "metadata_silent":
+        behaviour, _ = self._now()
+        if behaviour == "metadata_silent":
             time.sleep(3600)
-        if self.behaviour == "metadata_text":
+        if behaviour == "metadata_text":
             connection.send("no metadata")
-        connection.send(packed([1, 2] if self.behaviour == "metadata_list" else {"model": "sways"}))
+        connection.send(packed([1, 2] if behaviour == "metadata_list" else {"model": "sways"}))
         for message in connection:
             assert isinstance(message, bytes), "observations are binary"
             self._answer(connection, unpacked(message))
 
     def _answer(self, connection: ServerConnection, observation: dict[str, Any]) -> None:
-        behaviour = self.behaviour
+        behaviour, number = self._now()
         if behaviour == "die":
             os._exit(1)
         if behaviour == "error":
@@ -99,7 +110,7 @@ class Server:
             connection.close(1011, "Internal server error. Traceback included in previous frame.")
             return
         if behaviour in ("slow", "silent"):
-            time.sleep(self.number if behaviour == "slow" else 3600)
+            time.sleep(number if behaviour == "slow" else 3600)
         spoiled = self._spoiled(behaviour, self._policy.actions(observation))
         connection.send(spoiled)
         if behaviour == "twice":
@@ -131,9 +142,8 @@ def main() -> None:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         print(serving.socket.getsockname()[1], flush=True)
         for line in sys.stdin:
-            server.behaviour, _, number = line.strip().partition(" ")
-            server.number = float(number or 0.0)
-            print("done", flush=True)
+            behaviour, _, number = line.strip().partition(" ")
+            server.become(behaviour, float(number or 0.0))
     os._exit(0)  # whatever its threads wait for
 
 

@@ -50,7 +50,7 @@ class Processes:
         """Starts a further process and waits for its end; the exit status."""
         self.adopt(process)
         self.start(process.name)
-        return self._running.pop(process.name).wait(timeout=3 * PATIENCE_S)
+        return self._ended(process.name, 8 * PATIENCE_S)
 
     def process(self, name: str) -> graphs.Process:
         """What the graph says of one."""
@@ -68,7 +68,13 @@ class Processes:
     def end(self, name: str) -> int:
         """SIGTERM; the exit status."""
         self.signal(name, signal.SIGTERM)
-        return self._running.pop(name).wait(timeout=PATIENCE_S)
+        return self._ended(name, PATIENCE_S)
+
+    def _ended(self, name: str, seconds: float) -> int:
+        """The exit status; one that does not end in time is left for `close`, or it would be about in later tests."""
+        status = self._running[name].wait(timeout=seconds)
+        del self._running[name]
+        return status
 
     def pid(self, name: str) -> int:
         """Its number in /proc."""

@@ -57,8 +57,8 @@ class MadeUpArm:
     def say(self, mode: str) -> None:
         """On /arm/mode, while there is a bridge."""
         self.mode = mode
-        if self._modes is not None:
-            self._modes.publish(String(data=mode))
+        if (modes := self._modes) is not None:  # which the test's thread may take away
+            modes.publish(String(data=mode))
 
     def lose_bridge(self) -> None:
         """Its process is gone."""
@@ -140,8 +140,9 @@ class Steered:
 
     @property
     def code(self) -> str:
-        """The pairing code, from where the dashboard has it."""
-        return self.probe.status["teleop_node"]["code"]
+        """The pairing code, from where the dashboard has it: said while the node is active."""
+        said = self.probe.status
+        return str(self.probe.wait(lambda: said.get("teleop_node", {}).get("code"), "the pairing code is said"))
 
     def url(self, scheme: str = "http") -> str:
         """Where the page is."""

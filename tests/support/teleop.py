@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 import ssl
 import threading
@@ -25,23 +26,29 @@ from xdistill_ros.teleop.server import Server
 from xdistill_ros.teleop.wire import Action
 
 PATIENCE_S = 60.0
+_BELOW_EPHEMERAL = range(20_000, 32_000)
 HOME = np.array([[1.0, 0, 0, 0.36], [0, -1.0, 0, 0], [0, 0, -1.0, 0.28], [0, 0, 0, 1.0]])
 
 
 def free_ports(count: int = 2) -> list[int]:
-    """Ports that nobody uses just now."""
+    """Ports that nobody uses just now, and none of those that the kernel gives to connections: whoever connects in vain
+    to one of these, again and again until its server is up, may be given it himself.
+    """
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        made = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in made:
-            each.bind(("", 0))
-        return [each.getsockname()[1] for each in made]
+        while len(found) < count:
+            port = random.SystemRandom().choice(_BELOW_EPHEMERAL)  # not two workers' with one seed
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("", port))
+                found.append(port)
+    return found
 
 
 def rig_on_free_ports(**teleop: object) -> Rig:
-    """The simulated table with a teleop section of its own."""
+    """The simulated table with a teleop section of its own, unchecked: as patient as a test on a busy machine needs."""
     loaded = sim_table()
     port, http_port = free_ports()
-    changed = type(loaded.teleop).model_validate({"port": port, "http_port": http_port, **teleop})
+    changed = loaded.teleop.model_copy(update={"port": port, "http_port": http_port, **teleop})
     return loaded.model_copy(update={"teleop": changed})
 
 
@@ -50,6 +57,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.wishes: list[Wish] = []
+        self.wished_s: list[float] = []
+        """When each of them came, by the steady clock."""
         self.refusals: list[Refusal | None] = []
         self.calls: list[Action] = []
         self.answer = (True, "done")
@@ -59,6 +68,7 @@ class Memory:
         """Remembered."""
         with self.changed:
             self.wishes.append(wish)
+            self.wished_s.append(time.monotonic())
             self.changed.notify_all()
 
     def refused(self, refusal: Refusal | None) -> None:
@@ -80,7 +90,9 @@ class Memory:
 
     async def call(self, action: Action) -> tuple[bool, str]:
         """Answered as `answer` says."""
-        self.calls.append(action)
+        with self.changed:
+            self.calls.append(action)
+            self.changed.notify_all()
         return self.answer
 
     def reasons(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState, Joy
 
 from tests.support.chromium import Tab, emulated_headset, required
-from tests.support.graph import Stack, own_domain, stack_of
+from tests.support.graph import PATIENCE_S, Stack, own_domain, stack_of
 from tests.support.steered import rig_with_ports
 from tests.teleop.test_page_in_a_headset import move, press, tap, worn
 from xdistill_ros import graph as graphs
@@ -43,7 +44,8 @@ class Demonstration:
 
     @property
     def code(self) -> str:
-        return self.probe.status["teleop_node"]["code"]
+        said = self.probe.status
+        return str(self.probe.wait(lambda: said.get("teleop_node", {}).get("code"), "the pairing code is said"))
 
     def url(self, scheme: str) -> str:
         return f"{scheme}://localhost:{self._ports.http_port if scheme == 'http' else self._ports.port}"
@@ -68,7 +70,7 @@ class Demonstration:
         """Opens the grip and presses it, again if it does not take: the arm must rest, and its state be fresh."""
         for _ in range(10):
             await press(shown, "squeeze", 0)
-            await asyncio.sleep(0.5)
+            await shown.evaluate("drawn(3)")
             await press(shown, "squeeze", 1)
             for _ in range(30):
                 if self.clutch and self.probe.mode.startswith("teleop"):
@@ -77,14 +79,21 @@ class Demonstration:
         raise AssertionError(f"the clutch does not hold: {self.probe.mode}, {self.probe.status.get('teleop_node')}")
 
     async def start_recording(self, shown: Tab) -> None:
-        """Presses A, again while a stream is not fit: commands must have come for a while."""
-        for _ in range(10):
+        """Presses A, again while a stream is not fit: commands must have come for a while.
+
+        Never before the last press was answered: once it records, another press would end that.
+        """
+        given_up_s = time.monotonic() + PATIENCE_S
+        while self.recorder["state"] != "recording":
+            assert time.monotonic() < given_up_s, f"the recorder does not start: {self.said}"
+            await shown.evaluate("document.getElementById('said').textContent = ''")
             await tap(shown, "a-button")
-            for _ in range(20):
-                if self.recorder["state"] == "recording":
-                    return
-                await asyncio.sleep(0.1)
-        raise AssertionError(f"the recorder does not start: {self.said}")
+            answer = await shown.until("document.getElementById('said').textContent", "the recorder answers")
+            if "is being recorded" in answer:
+                await self.until(lambda: self.recorder["state"] == "recording", "the recorder records")
+            else:
+                seen = self.probe.reports
+                await self.until(lambda seen=seen: self.probe.reports > seen, "diagnostics")
 
 
 @pytest.fixture

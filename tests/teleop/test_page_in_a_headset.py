@@ -38,7 +38,7 @@ def arm(made: Steered) -> MadeUpArm:
 
 
 async def until(made: Steered, condition: Callable[[], Any], what: str) -> None:
-    await asyncio.to_thread(made.probe.wait, condition, what, 30.0)
+    await asyncio.to_thread(made.probe.wait, condition, what)
 
 
 @asynccontextmanager
@@ -66,16 +66,14 @@ async def press(shown: Tab, button: str, value: float) -> None:
 
 async def tap(shown: Tab, button: str) -> None:
     """A press of some frames."""
-    await press(shown, button, 1)
-    await asyncio.sleep(0.4)
-    await press(shown, button, 0)
+    await shown.evaluate(f"tap('{button}')")
 
 
 async def grip(shown: Tab, made: Steered) -> None:
     """Opens the grip and presses it, again if it does not take."""
     for _ in range(10):
         await press(shown, "squeeze", 0)
-        await asyncio.sleep(0.3)
+        await shown.evaluate("drawn(3)")
         await press(shown, "squeeze", 1)
         for _ in range(20):
             if made.arm.clutch and made.probe.mode == "teleop":
@@ -170,7 +168,7 @@ def test_the_stick_sets_the_scale_and_b_discards(made: Steered, arm: MadeUpArm, 
             await shown.evaluate("device.controllers.right.updateAxes('thumbstick', 0, 1)")
             await shown.until("document.getElementById('scale-shown').textContent.startsWith('0.80')", "slower")
             await shown.evaluate("device.controllers.right.updateAxes('thumbstick', 0, 0)")
-            await asyncio.sleep(0.4)
+            await shown.evaluate("drawn(3)")
             await shown.evaluate("device.controllers.right.updateAxes('thumbstick', 0, -1)")
             await shown.until("document.getElementById('scale-shown').textContent.startsWith('1.00')", "and back")
             called = len(arm.called)
@@ -183,11 +181,8 @@ def test_the_stick_sets_the_scale_and_b_discards(made: Steered, arm: MadeUpArm, 
 def test_the_left_hand_may_steer_as_well(made: Steered, arm: MadeUpArm, tmp_path: Path) -> None:
     async def visit() -> None:
         async with worn(made, tmp_path) as shown:
-            await shown.evaluate(
-                "setInterval(() => { device.controllers.left.position.x += (Math.random() - 0.5) * 1e-4; }, 5);"
-                "device.controllers.left.updateButtonValue('squeeze', 0)"
-            )
-            await asyncio.sleep(0.5)
+            await shown.evaluate("device.controllers.left.updateButtonValue('squeeze', 0)")
+            await shown.evaluate("drawn(3)")
             await shown.evaluate("device.controllers.left.updateButtonValue('squeeze', 1)")
             await until(made, lambda: arm.clutch, "the left grip holds")
             await shown.evaluate("device.controllers.left.updateButtonValue('squeeze', 0)")

@@ -22,7 +22,7 @@ from xdistill_ros.policy.remote.request import RequestWriter
 from xdistill_ros.rig import Reason, Refusal, Rig
 from xdistill_ros.timeline import Row
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Asker:
@@ -68,10 +68,9 @@ class Asker:
         assert value, f"waited in vain until {what}; refused {self.refused[-3:]}"
         return value
 
-    def wait_refused(self, reason: Reason, since: int = 0) -> Refusal:
-        """The first refusal for this reason after the first `since`."""
-        found = self.wait(lambda: [r for r in self.refused[since:] if r.reason is reason], f"refused: {reason}")
-        return found[0]  # type: ignore[no-any-return]
+    def wait_refused(self, reason: Reason, said: str = "") -> None:
+        """A refusal for this reason that says so; on a busy machine others may come before it."""
+        self.wait(lambda: any(r.reason is reason and said in r.sentence for r in self.refused), f"{reason}: {said}")
 
     def wait_chunk(self) -> Proposed:
         """A chunk more than there are."""
@@ -98,8 +97,8 @@ def asking(url: str, document: dict[str, Any], rig: Rig, row: Row[Any], **change
 
 @pytest.fixture
 def asker(server: ServerProcess, document: dict[str, Any], rig: Rig, row: Row[Any]) -> Iterator[Asker]:
-    """One that has had an answer."""
-    with asking(server.url, document, rig, row, time_out_s=2.0) as made:
+    """One that has had an answer, and for which no answer is slow."""
+    with asking(server.url, document, rig, row, time_out_s=10.0) as made:
         made.wait_chunk()
         yield made
 
@@ -130,7 +129,7 @@ def test_a_bad_answer_is_named_and_a_good_one_after_it_is_taken(
     server: ServerProcess, asker: Asker, behaviour: str, reason: Reason, said: str
 ) -> None:
     server.do(behaviour)
-    assert said in asker.wait_refused(reason).sentence
+    asker.wait_refused(reason, said)
     server.do("good")
     asker.wait_chunk()
     asker.wait_chunk()
@@ -146,14 +145,18 @@ def test_a_server_that_died_is_named_and_found_again(server: ServerProcess, aske
     assert len(asker.metadata) == 2
 
 
-def test_a_late_answer_is_never_used_and_the_next_one_in_time_is(server: ServerProcess, asker: Asker) -> None:
-    server.do("slow", 2.5)
-    asker.wait_refused(Reason.REMOTE_SLOW)
-    asker.wait(lambda: any("took" in r.sentence for r in asker.refused), "the late answer has come")
-    server.do("good")
-    asker.wait_chunk()
-    assert len(asker.metadata) == 1, "over the same connection"
-    assert all(proposed.seconds < 2.5 for proposed in asker.proposed)
+def test_a_late_answer_is_never_used_and_the_next_one_in_time_is(
+    server: ServerProcess, document: dict[str, Any], rig: Rig, row: Row[Any]
+) -> None:
+    with asking(server.url, document, rig, row, time_out_s=2.0) as asker:
+        asker.wait_chunk()
+        server.do("slow", 2.5)
+        asker.wait_refused(Reason.REMOTE_SLOW)
+        asker.wait_refused(Reason.REMOTE_SLOW, "took")
+        server.do("good")
+        asker.wait_chunk()
+        assert len(asker.metadata) == 1, "over the same connection"
+        assert all(proposed.seconds < 2.5 for proposed in asker.proposed)
 
 
 def test_the_first_answer_may_take_its_time_and_is_thrown_away(
@@ -164,7 +167,9 @@ def test_the_first_answer_may_take_its_time_and_is_thrown_away(
         asker.wait_refused(Reason.REMOTE_WARMING_UP)
         server.do("good")
         asker.wait_chunk()
-        assert [refusal.reason for refusal in asker.refused] == [Reason.REMOTE_WARMING_UP, Reason.REMOTE_SLOW]
+        first, second, *more = (refusal.reason for refusal in asker.refused)
+        assert (first, second) == (Reason.REMOTE_WARMING_UP, Reason.REMOTE_SLOW)
+        assert set(more) <= {Reason.REMOTE_SLOW}, "which later ones may be on a busy machine"
         assert asker.proposed[0].row.stamp_ns > STAMP_NS + 1, "the answer to the first row came too late"
 
 
@@ -196,7 +201,7 @@ def test_a_bad_beginning_is_named_and_a_good_one_after_it_is_taken(
     monkeypatch.setattr(connection, "OPEN_S", 1.0)
     server.do(behaviour, number)
     with asking(server.url, document, rig, row, time_out_s=2.0) as asker:
-        assert said in asker.wait_refused(reason).sentence
+        asker.wait_refused(reason, said)
         server.do("good")
         asker.wait_chunk()
 
@@ -210,9 +215,9 @@ def test_addresses_where_no_policy_is_are_named(
         with asking(f"ws://127.0.0.1:{port}", document, rig, row) as asker:
             asker.wait_refused(Reason.REMOTE_UNREACHABLE)
     with asking(f"ws://127.0.0.1:{port}", document, rig, row) as asker:  # nobody listens any more
-        assert "refused" in asker.wait_refused(Reason.REMOTE_UNREACHABLE).sentence
+        asker.wait_refused(Reason.REMOTE_UNREACHABLE, "refused")
     with asking("ws://no-such-host.invalid:8000", document, rig, row) as asker:
-        assert "no-such-host" in asker.wait_refused(Reason.REMOTE_UNREACHABLE).sentence
+        asker.wait_refused(Reason.REMOTE_UNREACHABLE, "no-such-host")
 
 
 def test_it_ends_at_once_whatever_it_waits_for_and_can_begin_again(

@@ -89,6 +89,8 @@ class Connection:
         if message is None:
             return Refusal(Reason.REMOTE_SLOW, f"{self._url} has not answered for {took_s:.1f} s; connecting anew")
         document = self._document(message)
+        # one that was there when a process that had stood still looked again is late, too
+        is_late = is_late or took_s > time_out_s
         return document if isinstance(document, Refusal) else Answer(document, took_s, is_late)
 
     def close(self) -> None:
