@@ -20,7 +20,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 from xdistill_ros import graph, resources, rig
 from xdistill_ros.cli import up
 from xdistill_ros.nodes.base import messages
+from xdistill_ros.nodes.base.spinning import spinning
 from xdistill_ros.timeline import ArmState
 
 RATE_HZ = 72.0
@@ -57,7 +57,6 @@ class Ear:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from geometry_msgs.msg import PoseStamped
-        from rclpy.executors import SingleThreadedExecutor
         from sensor_msgs.msg import JointState
         from std_msgs.msg import Float64MultiArray, String
 
@@ -76,15 +75,12 @@ class Ear:
         if described.simulation is None:
             self._rig, self._states = described, node.create_publisher(JointState, "/joint_states", profiles.stream())
             node.create_timer(1.0 / described.arm.interface.rate_hz, self._be_the_arm)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._executor.spin)
-        self._thread.start()
+        self._open = contextlib.ExitStack()
+        self._open.enter_context(spinning(node))
 
     def close(self) -> None:
         """Ends its thread."""
-        self._executor.shutdown()
-        self._thread.join()
+        self._open.close()
 
     def _on_target(self, message: Any, info: dict[str, int]) -> None:
         place = message.pose.position

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,7 @@ import pytest
 import rclpy
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.task import Future
 
 from tests.support.consent import set_going
 from tests.support.graph import Stack, own_domain, stack_of, write_gentle_bundle, write_rig
@@ -25,6 +22,7 @@ from xdistill_ros.nodes.attempts.policy_switch import REMOTE, SAMPLER, PolicySwi
 from xdistill_ros.nodes.base import qos
 from xdistill_ros.nodes.base.lifecycle import GraphNode
 from xdistill_ros.nodes.base.observed import Observed
+from xdistill_ros.nodes.base.spinning import spinning
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.remote.description import load
 
@@ -82,15 +80,10 @@ def both(tmp_path: Path) -> Iterator[Both]:
         with stack_of(tmp_path, ("trial",), options, started=False) as graph:
             graph.processes.start("sim_node", "encoder_node", SAMPLER, REMOTE, "arm_bridge_node")
             rclpy.init(args=["--ros-args", "-p", f"rig:={path}", "-p", "use_sim_time:=true"])
-            node, executor = Switcher(), SingleThreadedExecutor()
-            executor.add_node(node)
-            ended: Future[None] = Future(executor=executor)
-            spinning = threading.Thread(target=executor.spin_until_future_complete, args=(ended,), daemon=True)
+            node = Switcher()
             assert node.trigger_configure() == node.trigger_activate() == TransitionCallbackReturn.SUCCESS
-            spinning.start()
-            yield Both(graph, node.switch, bundle, description)
-            ended.set_result(None)  # not the executor's shutdown, which is one under the thread's hands
-            spinning.join()
+            with spinning(node):
+                yield Both(graph, node.switch, bundle, description)
             rclpy.try_shutdown()
 
 

@@ -13,7 +13,7 @@ from geometry_msgs.msg import PoseStamped
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from tests.support.consent import get_moving
+from tests.support.consent import set_going
 from tests.support.graph import Probe, Stack, assert_braked, own_domain, stack_of
 from tests.support.real_arm import (
     CONTROLLER,
@@ -110,7 +110,7 @@ def test_a_controller_of_another_type_of_command_is_refused(arm: RealArm) -> Non
 @pytest.mark.parametrize("parameter", ["interpolate_from_desired_state", "open_loop_control"])
 def test_the_right_controller_is_moved_and_rejects_nothing(arm: RealArm, parameter: str) -> None:
     with trajectory_controller(arm.probe, arm.states, **{parameter: True}) as controller:
-        get_moving(arm.probe)
+        set_going(arm.probe)
         arm.probe.wait_ticks(50)
         assert controller.rejected == []
         assert arm.probe.mode.startswith("policy")
@@ -128,18 +128,18 @@ def holds(arm: RealArm, reason: str) -> str:
 def test_a_foreign_publisher_is_named_and_the_arm_holds(arm: RealArm) -> None:
     probe = arm.probe
     with trajectory_controller(probe, arm.states, interpolate_from_desired_state=True):
-        get_moving(probe)
+        set_going(probe)
         with probe.beside("moveit_servo") as node:
             node.create_publisher(JointTrajectory, probe.rig.arm.interface.topic, probe.qos.command())
             assert "/moveit_servo publishes on" in holds(arm, "foreign_publisher")
             refusal(probe, "foreign_publisher")
-        get_moving(probe)
+        set_going(probe)
 
 
 def test_a_second_bridge_on_the_network_holds_the_arm(arm: RealArm) -> None:
     probe = arm.probe
     with trajectory_controller(probe, arm.states, interpolate_from_desired_state=True):
-        get_moving(probe)
+        set_going(probe)
         with probe.beside("arm_bridge_node") as node:
             node.create_publisher(JointTrajectory, probe.rig.arm.interface.topic, probe.qos.command())
             assert "another /arm_bridge_node" in holds(arm, "duplicate_node")
@@ -147,7 +147,7 @@ def test_a_second_bridge_on_the_network_holds_the_arm(arm: RealArm) -> None:
 
 def test_a_controller_that_dies_under_way_holds_the_arm(arm: RealArm) -> None:
     with trajectory_controller(arm.probe, arm.states, interpolate_from_desired_state=True):
-        get_moving(arm.probe)
+        set_going(arm.probe)
     holds(arm, "no_controller")
 
 
@@ -168,14 +168,14 @@ def test_a_controller_that_its_manager_calls_inactive_is_refused_and_one_deactiv
         said = refusal(arm.probe, "controller_inactive")
         assert f"ros2 control switch_controllers --activate {CONTROLLER}" in said
         manager.state = "active"
-        get_moving(arm.probe)
+        set_going(arm.probe)
         manager.state = "inactive"
         assert f"{CONTROLLER} is inactive" in holds(arm, "controller_inactive")
 
 
 def test_a_manager_that_hangs_under_way_holds_the_arm(arm: RealArm) -> None:
     with managed(arm) as manager:
-        get_moving(arm.probe)
+        set_going(arm.probe)
         arm.probe.hang(manager.node)
         assert "the controller manager does not say" in holds(arm, "no_controller")
 
@@ -193,7 +193,7 @@ def test_a_manager_that_hangs_under_way_holds_the_arm(arm: RealArm) -> None:
 def test_joint_states_that_are_not_whole_are_refused_and_the_arm_holds(arm: RealArm, field: str, value: list) -> None:
     probe = arm.probe
     with trajectory_controller(probe, arm.states, interpolate_from_desired_state=True):
-        get_moving(probe)
+        set_going(probe)
         before = probe.refused("arm_bridge_node", "joint_state_invalid")
         arm.states.spoiled = {field: value}
         probe.wait(lambda: probe.refused("arm_bridge_node", "joint_state_invalid") > before, "the refusal is counted")
@@ -216,4 +216,4 @@ def test_an_arm_that_moves_is_not_engaged_though_its_driver_sends_no_velocities(
         arm.wait_read(pushed_ns + 200_000_000)
         assert "0.100 rad/s" in refusal(arm.probe, "arm_moving")
         arm.states.push(0.0)
-        get_moving(arm.probe)
+        set_going(arm.probe)

@@ -18,7 +18,7 @@ from std_srvs.srv import SetBool
 
 from tests.support import fake_sdk
 from tests.support.arm_bench import limits
-from tests.support.consent import get_moving
+from tests.support.consent import set_going
 from tests.support.graph import Probe, Stack, hold_index, own_domain, stack_of
 from tests.support.real_arm import Swaying, write_real_rig
 from xdistill_ros import graph as graphs
@@ -68,7 +68,7 @@ def test_the_bridge_moves_the_arm_through_the_driver_and_its_death_brakes_it(dri
     heard: list[JointState] = []
     probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
     Swaying(probe)
-    get_moving(probe)
+    set_going(probe)
     probe.wait(lambda: heard and heard[-1].position[0] != 0.0, "the arm reports that it moves")
     assert heard[-1].name == [*probe.rig.arm.joint_names, probe.rig.gripper.joint]
     driver, bridge = (probe.status[node] for node in ("xarm_node", "arm_bridge_node"))
@@ -94,14 +94,14 @@ def assert_stands_until_engaged(driven: Stack, box: Path) -> None:
     assert joints(box) == pytest.approx(stopped, abs=1e-6), "nobody has consented to motion"
     assert not [mode for mode, _ in probe.modes[since:] if not mode.startswith("hold")]
     probe.trigger("/arm/reset")
-    get_moving(probe)
+    set_going(probe)
     probe.wait(lambda: joints(box) != stopped, "the arm moves again")
 
 
 def test_an_arm_that_was_stopped_moves_again_only_when_it_is_recovered_and_engaged(driven: Stack, box: Path) -> None:
     probe = driven.probe
     Swaying(probe)
-    get_moving(probe)
+    set_going(probe)
     since = len(probe.modes)
     (box / "stop").touch()
     probe.wait_reason("xarm_node", "driver_fault")
@@ -120,7 +120,7 @@ def test_a_cable_that_was_pulled_is_found_again_by_the_same_process_and_nothing_
     heard: list[JointState] = []
     probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
     Swaying(probe)
-    get_moving(probe)
+    set_going(probe)
     since = len(probe.modes)
     (box / "gone").touch()
     hold_index(probe, "driver_fault", since)
@@ -155,7 +155,7 @@ def test_asked_to_end_while_the_arm_moves_the_driver_brakes_it_first(driven: Sta
     Swaying(probe)
     start = joints(box)
     while np.abs(np.subtract(joints(box), start)).max() < 0.02:  # until what the bridge commands has reached the box
-        get_moving(probe)  # again where a stall of the machine has held the arm
+        set_going(probe)  # again where a stall of the machine has held the arm
         probe.wait_ticks(10)
     assert driven.processes.end("xarm_node") == 0
     sent = np.array([json.loads(line) for line in (box / "sent").read_text().splitlines()])

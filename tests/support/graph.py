@@ -22,7 +22,6 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -33,6 +32,7 @@ from tests.support.tiny_bundle import ChannelRange, Schedule, manifest_fields, w
 from xdistill_ros import graph as graphs
 from xdistill_ros import rig as rigs
 from xdistill_ros.nodes.base import qos
+from xdistill_ros.nodes.base.spinning import spinning
 from xdistill_ros.rig import Rig
 
 SHIPPED_RIG = ROOT / "config" / "rigs" / "sim_table.yaml"
@@ -117,13 +117,9 @@ class Probe:
         all_modes.depth = 50  # several may come before this thread's turn, and tests look at each
         self.listen(String, "/arm/mode", self._on_mode, all_modes)
         self._heard_reports = self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._ended: Future[None] = Future(executor=self._executor)
-        self._thread = threading.Thread(
-            target=self._executor.spin_until_future_complete, args=(self._ended,), daemon=True
-        )
-        self._thread.start()
+        self._open = contextlib.ExitStack()
+        self._open.callback(self.context.try_shutdown)
+        self._executor = self._open.enter_context(spinning(self.node))
 
     @contextlib.contextmanager
     def beside(self, name: str, **parameters: object) -> Iterator[Any]:
@@ -255,10 +251,8 @@ class Probe:
         return float(np.abs(self.commands[index][2]).max())
 
     def close(self) -> None:
-        """Ends the node: its thread first, which a context that is shut down under its hands can crash."""
-        self._ended.set_result(None)
-        self._thread.join()
-        self.context.try_shutdown()
+        """Ends the node."""
+        self._open.close()
 
     def _on_command(self, message: JointState) -> None:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec

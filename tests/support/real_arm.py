@@ -49,7 +49,7 @@ def write_real_rig(folder: Path, source: Path = SHIPPED, **arm: object) -> Path:
     document = yaml.safe_load(source.read_text(encoding="utf-8"))
     document["arm"] |= {"urdf": str((source.parent / document["arm"]["urdf"]).resolve()), **arm}
     document["arm"]["safety"] |= {"watchdog_s": 1.0, "following_error_s": 1.0, "following_error_rad": 0.5}
-    document["observation"] |= {"joint_state_s": 0.5, "future_s": 0.5}
+    document["observation"] |= {"joint_state_s": 1.0, "future_s": 0.5}
     path = folder / "rig.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return path
@@ -63,21 +63,23 @@ class JointStates:
         self.positions = np.array(self.rig.arm.home_rad)
         self.spoiled: dict[str, Any] = {}
         """Fields that a message gets instead of its own."""
-        self._pushed_rad_s, self._pushed_since_s = 0.0, 0.0
+        self._pushed = 0.0, 0  # rad/s, since when: one value, for two threads
         self._publisher = probe.node.create_publisher(JointState, "/joint_states", probe.qos.stream())
         probe.node.create_timer(1.0 / STATES_HZ, self._publish)
 
     def push(self, speed_rad_s: float) -> int:
         """Somebody pushes every joint at this speed from now on; at 0 they are where they were before. ROS time."""
-        self._pushed_rad_s, self._pushed_since_s = speed_rad_s, time.monotonic()
-        return time.time_ns()
+        since_ns = time.time_ns()
+        self._pushed = speed_rad_s, since_ns
+        return since_ns
 
     def _publish(self) -> None:
         names = [self.rig.gripper.joint, EXTRA, *reversed(self.rig.arm.joint_names)]
-        positions = self.positions + self._pushed_rad_s * (time.monotonic() - self._pushed_since_s)
+        (speed_rad_s, since_ns), now_ns = self._pushed, time.time_ns()
+        positions = self.positions + speed_rad_s * (now_ns - since_ns) * 1e-9
         message = JointState(name=names, position=[0.4, 9.0, *positions[::-1].tolist()])
         message.velocity = [0.0] * len(names)
-        message.header.stamp = messages.to_stamp(time.time_ns())
+        message.header.stamp = messages.to_stamp(now_ns)
         for field, value in self.spoiled.items():
             setattr(message, field, value)
         self._publisher.publish(message)

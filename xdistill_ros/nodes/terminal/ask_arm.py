@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.task import Future
 
 from ..base.calls import Caller, CallError
+from ..base.spinning import spinning
 
 SERVICES: dict[str, tuple[str, bool | None]] = {
     "engage": ("/arm/engage", True), "hold": ("/arm/engage", False), "stop": ("/arm/stop", None),
@@ -25,22 +21,9 @@ def ask(service: str, on: bool | None, namespace: str = "") -> tuple[bool, str]:
     """Whether it was granted, and what was answered. `on` is a SetBool's value; None calls a Trigger."""
     with rclpy.init():
         node = rclpy.create_node("xdistill_arm", namespace=namespace)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        ended: Future[None] = Future(executor=executor)
-        thread = threading.Thread(target=_spin, args=(executor, ended), name="executor", daemon=True)
-        thread.start()
         calls = Caller(node, _PATIENCE_S)
-        try:
-            answer = calls.trigger(service) if on is None else calls.switch(service, on)
-        except CallError as error:
-            return False, str(error)
-        finally:
-            ended.set_result(None)  # rclpy's shutdown of an executor pulls it away from under the thread that spins
-            thread.join()
-    return True, answer
-
-
-def _spin(executor: SingleThreadedExecutor, ended: Future[None]) -> None:
-    with contextlib.suppress(ExternalShutdownException):  # Ctrl-C
-        executor.spin_until_future_complete(ended)
+        with spinning(node):
+            try:
+                return True, calls.trigger(service) if on is None else calls.switch(service, on)
+            except CallError as error:
+                return False, str(error)

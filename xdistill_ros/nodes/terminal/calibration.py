@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +19,7 @@ import rclpy
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.task import Future
 from sensor_msgs.msg import Image, JointState, Joy
 from std_msgs.msg import String
 
@@ -33,6 +30,7 @@ from ..base import messages, qos
 from ..base.calls import Caller, CallError
 from ..base.clock import GraphClock
 from ..base.lifecycle import here
+from ..base.spinning import spinning
 
 Array = NDArray[np.float64]
 
@@ -221,16 +219,10 @@ def listening(rig: Rig, cameras: Sequence[str] = (), namespace: str = "") -> Ite
     context = Context()
     rclpy.init(context=context)  # without rclpy's signal handlers: Ctrl-C is the command's affair
     listener = Listener(rig, cameras, namespace, context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(listener.node)
-    ended: Future[None] = Future(executor=executor)
-    thread = threading.Thread(target=executor.spin_until_future_complete, args=(ended,), name="listener", daemon=True)
-    thread.start()
     try:
-        yield listener
+        with spinning(listener.node):
+            yield listener
     finally:
-        ended.set_result(None)  # the thread first: a context that is shut down under its hands can crash the process
-        thread.join()
         context.try_shutdown()
 
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 import select
 import sys
 import termios
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
 
 from xdistill_ros.trials.keys import Act, Asked, act_of, shown
 
 from ..base import qos
 from ..base.calls import Caller, CallError
 from ..base.lifecycle import here
+from ..base.spinning import spinning
 
 _TRIAL = "trial_node"
 _PATIENCE_S = 10.0
@@ -66,17 +64,10 @@ def operate(namespace: str = "") -> int:
         return 1
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("xdistill_operate", namespace=namespace)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    ended: Future[None] = Future(executor=executor)
-    spinning = threading.Thread(target=executor.spin_until_future_complete, args=(ended,), name="executor")
-    spinning.start()
     try:
-        with _mode(0), suppress(KeyboardInterrupt):
+        with spinning(node), _mode(0), suppress(KeyboardInterrupt):
             _Session(node, Terminal(), print).run()
     finally:
-        ended.set_result(None)  # the thread first: a context that is shut down under its hands can crash the process
-        spinning.join()
         rclpy.try_shutdown()
     return 0
 
