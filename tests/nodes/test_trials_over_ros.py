@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from tests.support.graph import ROOT, Stack, hold_index, stack, write_gentle_bundle
+from tests.support.graph import ROOT, Probe, Stack, hold_index, stack, write_gentle_bundle
 from tests.support.person import Person
 from xdistill_ros.episodes import Store
 from xdistill_ros.graph import Process
@@ -69,6 +69,11 @@ def protocol(graph: Stack, folder: Path, trials: int, more: str = "", limit_s: f
 
 def record_of(output: Path) -> Record:
     return read_record(output / "results.jsonl")
+
+
+def wait_under_way(probe: Probe) -> None:
+    """Until the policy moves the arm; what is said to run may not have been engaged yet."""
+    probe.wait(lambda: probe.mode == "policy" and probe.moves(), "the policy moves the arm")
 
 
 def test_a_run_by_flags_swaps_bundles_between_tasks_and_is_taken_up_where_it_stopped(
@@ -166,12 +171,12 @@ def test_whichever_process_is_killed_no_finished_trial_is_lost_and_its_own_is_ru
     processes.start("trial_node")
     for done, name in enumerate(killed):
         person.wait(state="running", done=str(done))
-        probe.wait_moving()
+        wait_under_way(probe)
         processes.kill(name)
         processes.start(name)
         person.wait(state="reset")
         person.wait(state="running", done=str(done), attempt="2")
-        probe.wait_moving()
+        wait_under_way(probe)
         probe.trigger("/arm/stop")  # which ends the trial with a result; a person goes on
         last = done + 1 == len(killed)
         person.wait(state="finished" if last else "ready", done=str(done + 1))
@@ -261,6 +266,7 @@ def test_a_stop_is_a_result_of_its_own_and_a_person_looks_before_it_goes_on(grap
     person = Person(graph)
     graph.processes.start("trial_node")
     person.wait(state="running")
+    wait_under_way(graph.probe)  # before, a STOP would be one between two trials
     graph.probe.trigger("/arm/stop")
     person.wait(state="ready", done="1")
     assert "reset it when all is clear" in person.said["message"]

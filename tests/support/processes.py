@@ -32,7 +32,9 @@ class Processes:
             self.start_as(name, up.command(self._processes[name], self.folder))
 
     def start_as(self, name: str, line: Sequence[str]) -> None:
-        """Starts a process by another command line than the graph's."""
+        """Starts a process by another command line than the graph's; one that a failed test left behind ends first."""
+        if name in self._running and self.alive(name):
+            self.kill(name)
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [*self._prefix, *line], env=self._environment, stdout=log, stderr=log

@@ -49,7 +49,8 @@ class Attempts:
 
         Raises InterruptedAttemptError when the graph failed, VoidedError when a person says so, CallError.
         """
-        before, self._losses_before = self._counts(), self._losses()
+        self._operator.wait(lambda: not self._observed.silent, "every node between exposure and command reports")
+        before, self._losses_before, self._processes_before = self._counts(), self._losses(), self._observed.processes
         answers_before = self._observed.counts("refused.", self._observed.remotes)
         self.lost = ""
         self._operator.engage()
@@ -89,8 +90,8 @@ class Attempts:
         return SUCCESS
 
     def _check_lost(self) -> None:
-        """Whether who has gone held the arm or was back before it came to rest."""
-        if not self.lost and self._losses() > self._losses_before:
+        """Whether who has gone held the arm or was back before it came to rest, or before anybody missed it."""
+        if not self.lost and (self._losses() > self._losses_before or self._begun_anew()):
             self.lost = f"{Reason.PEER_LOST.value}: a process between exposure and command was gone for a while"
         if self.lost:
             raise InterruptedAttemptError(self.lost)
@@ -107,6 +108,11 @@ class Attempts:
         if reason in _VOID:
             raise InterruptedAttemptError(self._operator.mode)
         return reason
+
+    def _begun_anew(self) -> bool:
+        """Whether a node between exposure and command is another process than when the attempt began."""
+        now = self._observed.processes
+        return any(now.get(node, process) != process for node, process in self._processes_before.items())
 
     def _losses(self) -> int:
         """How often a node between exposure and command has missed another."""

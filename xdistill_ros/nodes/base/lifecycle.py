@@ -191,7 +191,8 @@ class GraphNode(LifecycleNode):
     def publish_diagnostics(self) -> None:
         """One status on /diagnostics."""
         state = "active" if self.active else self._state_machine.current_state[1]
-        message = DiagnosticArray(status=[self.health.status(state, self.report() if self.active else {})])
+        said = {"process": self._who} | (self.report() if self.active else {})
+        message = DiagnosticArray(status=[self.health.status(state, said)])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 

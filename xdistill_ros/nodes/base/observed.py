@@ -5,6 +5,7 @@ Owns the order and the public names of the stages; `xdistill trace` and a trial'
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -44,6 +45,9 @@ _LOOP = ("sim_node", "camera_", "encoder_node", *_SAMPLERS, "arm_bridge_node")
 """What the names of the nodes from exposure to command begin with."""
 
 
+_SILENT_S = 2.0  # four reports
+
+
 class Observed:
     """The newest status of every node."""
 
@@ -52,10 +56,12 @@ class Observed:
         self.messages: dict[str, str] = {}
         """What each node said last, in words."""
         self._stages: dict[str, dict[str, tuple[float, float, int]]] = {}
+        self._heard_s: dict[str, float] = {}
 
     def update(self, message: DiagnosticArray) -> None:
         """Takes one message on /diagnostics."""
         for status in message.status:
+            self._heard_s[status.name] = time.monotonic()
             self._values[status.name] = {pair.key: pair.value for pair in status.values}
             self.messages[status.name] = status.message
             self._stages[status.name] = health.stages(status)
@@ -89,12 +95,23 @@ class Observed:
     @property
     def loop(self) -> set[str]:
         """Those between exposure and command."""
-        return {node for node in self._values if node.startswith(_LOOP)}
+        return {node for node in list(self._values) if node.startswith(_LOOP)}
+
+    @property
+    def processes(self) -> dict[str, str]:
+        """Which process each of those between exposure and command is; another one when it began anew."""
+        return {node: self._values[node].get("process", "") for node in self.loop}
+
+    @property
+    def silent(self) -> list[str]:
+        """Those between exposure and command that have spoken once and no more: gone, or not back yet."""
+        limit_s = time.monotonic() - _SILENT_S
+        return sorted(node for node in self.loop if self._heard_s[node] < limit_s)
 
     @property
     def remotes(self) -> set[str]:
         """Those that ask a policy elsewhere, which they name."""
-        return {node for node, values in self._values.items() if "remote" in values}
+        return {node for node, values in list(self._values.items()) if "remote" in values}
 
     def counts(self, prefix: str, nodes: set[str] | None = None) -> Counter[str]:
         """Counters whose name begins with `prefix`, such as `refused.`, without it: of `nodes`, by default of all."""
