@@ -212,6 +212,16 @@ def test_a_ros_clock_that_jumps_back_is_a_fault() -> None:
     assert bench.last.mode is Mode.HOLD
 
 
+def test_a_world_that_begins_anew_amid_motion_can_be_engaged_in_and_begins_where_its_arm_is() -> None:
+    bench = moving_bench()
+    bench.now_ns, bench.measured = START_NS - 10**9, np.array(RIG.arm.home_rad)
+    bench.results.clear()  # what the old world's arm was told reaches nobody
+    bench.run(20)
+    assert bench.last.command is None, "nothing is known of an arm that nobody has engaged"
+    assert bench.controller.engage(True) is None
+    np.testing.assert_allclose(bench.run(1).command.positions, RIG.arm.home_rad, atol=1e-6)
+
+
 def test_stop_decelerates_with_the_next_command_and_rests_within_v_squared_over_2a() -> None:
     bench = moving_bench()
     at = len(bench.positions)

@@ -266,8 +266,9 @@ class Controller:
             return None
 
     def _at_rest(self, state: ArmState) -> bool:
-        """Whether neither the measured arm nor the set-point moves."""
-        return bool(np.abs(state.velocities).max() <= _RESTING) and self._motion.envelope.at_rest
+        """Whether neither the measured arm nor the set-point moves; that of a world that has ended moves nothing."""
+        commanded = self._seeded and not self._motion.envelope.at_rest
+        return bool(np.abs(state.velocities).max() <= _RESTING) and not commanded
 
     def _ought_to_follow(self) -> bool:
         """Whether a difference between measured and commanded is an error; a held arm may be pushed aside by hand."""
