@@ -279,3 +279,38 @@ def test_a_lost_peer_holds_the_arm_until_it_is_engaged_again() -> None:
     bench.run(40)
     assert bench.last.hold.reason is Reason.PEER_LOST
     assert_comes_to_rest(bench, at)
+
+
+def test_an_arm_whose_driver_stopped_is_commanded_nothing_until_it_is_engaged_where_it_then_is() -> None:
+    bench = moving_bench()
+    at = len(bench.results) - 1
+    bench.controller.unserved(Hold(Reason.DRIVER_FAULT, "the emergency stop is pressed"))
+    bench.run(60)
+    assert bench.last.hold is not None
+    assert bench.last.hold.reason is Reason.DRIVER_FAULT
+    assert bench.last.command is None, "whoever serves the arm next has nothing to follow"
+    assert_within_limits(RIG, bench.positions)
+    assert np.all(bench.velocities[-1] == 0.0), "it came to rest first"
+    assert len(bench.positions) > at, "by commands"
+    bench.measured = bench.measured + 0.004  # less than any limit
+    bench.run(5)
+    assert bench.last.command is None
+    assert bench.controller.engage(True) is None
+    assert np.array_equal(bench.run(1).command.positions, bench.measured)
+
+
+def test_an_arm_that_was_moved_by_somebody_else_while_it_was_held_is_not_moved_back() -> None:
+    bench = moving_bench()
+    bench.controller.engage(False)
+    bench.run(60)
+    held = bench.last.command.positions
+    bench.jammed = True  # what is commanded does not reach it: its pendant moves it
+    bench.measured = held + 0.5 * RIG.arm.safety.following_error_rad
+    bench.run(60)
+    assert np.array_equal(bench.last.command.positions, held), "an arm that gives way comes back"
+    bench.measured = held + 1.5 * RIG.arm.safety.following_error_rad
+    bench.run(60)
+    assert bench.last.command is None
+    assert bench.last.mode is Mode.HOLD
+    assert bench.controller.engage(True) is None
+    assert np.array_equal(bench.run(1).command.positions, bench.measured)

@@ -116,12 +116,12 @@ def test_the_right_controller_is_moved_and_rejects_nothing(arm: RealArm, paramet
         assert arm.probe.mode.startswith("policy")
 
 
-def holds(arm: RealArm, reason: str) -> str:
-    """Until the arm holds for `reason`, having braked; the sentence."""
+def holds(arm: RealArm, reason: str, *, silent: bool = True) -> str:
+    """Until the arm holds for `reason`, having braked, and is commanded nothing more if `silent`; the sentence."""
     probe = arm.probe
     probe.wait(lambda: probe.mode.startswith(f"hold ({reason}"), f"hold: {reason}")
     said, noticed = next((mode, seen) for mode, seen in reversed(probe.modes) if reason in mode)
-    assert_braked(probe, noticed)
+    assert_braked(probe, noticed, silent=silent)
     return said
 
 
@@ -197,7 +197,7 @@ def test_joint_states_that_are_not_whole_are_refused_and_the_arm_holds(arm: Real
         before = probe.refused("arm_bridge_node", "joint_state_invalid")
         arm.states.spoiled = {field: value}
         probe.wait(lambda: probe.refused("arm_bridge_node", "joint_state_invalid") > before, "the refusal is counted")
-        holds(arm, "stale_joint_state")
+        holds(arm, "stale_joint_state", silent=False)
 
 
 def test_joint_states_in_another_order_with_others_joints_are_understood(arm: RealArm) -> None:

@@ -91,7 +91,7 @@ def assert_stands_until_engaged(driven: Stack, box: Path) -> None:
     for _ in range(4):
         seen = probe.reports
         probe.wait(lambda seen=seen: probe.reports > seen, "diagnostics")
-    assert joints(box) == pytest.approx(stopped, abs=1e-6), "nobody has consented to motion"
+    assert joints(box) == stopped, "nobody has consented to motion"
     assert not [mode for mode, _ in probe.modes[since:] if not mode.startswith("hold")]
     probe.trigger("/arm/reset")
     set_going(probe)
@@ -171,12 +171,7 @@ def test_a_hand_moves_the_arm_and_it_stays_where_it_was_left(driven: Stack, box:
     heard: list[JointState] = []
     probe.listen(JointState, "/joint_states", heard.append, probe.qos.stream())
     swaying = Swaying(probe)
-    probe.engage_at_rest()
-    # a swaying arm rests for a moment at either end
-    probe.wait(lambda: len(probe.commands) > 20 and probe.speed(-1) > probe.speed(-10) > 0.05, "the arm speeds up")
-    refused = free_drive(probe, True)
-    assert not refused.success
-    assert "the arm moves" in refused.message
+    assert "the arm moves" in refused_amid_motion(probe)
     swaying.stop()
     probe.ask(partial(free_drive, probe, True))
     hold_index(probe, "free_drive", 0)
@@ -187,6 +182,17 @@ def test_a_hand_moves_the_arm_and_it_stays_where_it_was_left(driven: Stack, box:
     assert free_drive(probe, False).success
     Swaying(probe)
     assert_stands_until_engaged(driven, box)
+
+
+def refused_amid_motion(probe: Probe) -> str:
+    """Why hands may not move the arm. Granted where it rests: at either end of its way, and where a stall held it."""
+    for _ in range(10):
+        set_going(probe)
+        answer = free_drive(probe, True)
+        if not answer.success:
+            return answer.message
+        assert free_drive(probe, False).success
+    raise AssertionError("an arm that moves was given to hands ten times")
 
 
 def free_drive(probe: Probe, on: bool) -> Any:

@@ -6,7 +6,8 @@ publish, or read a clock: both clocks are handed in.
 
 What ends a motion: a target that is missing only brakes, and the arm goes on if one comes within `consent_lapse_s`;
 a fault ends consent at once; STOP and following error latch. In all cases the arm decelerates at its limits from the
-next tick on, and then the position is held by commands, not by silence.
+next tick on, and then the position is held by commands, not by silence, as long as the arm is where it came to rest and
+somebody takes them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .control_time import ControlTime
 from .envelope import Checked
 from .gripper import GripperRate
 from .modes import Consent, Mode
-from .monitors import RosClock, StateFreshness
+from .monitors import Rest, RosClock, StateFreshness
 from .motion import Motion
 from .person import PersonSource
 from .record import NO_CHUNK, CommandedActions, ExecutionRecord
@@ -48,7 +49,7 @@ class TickResult:
     time_ns: int
     """ROS time that the command is for."""
     command: Command | None
-    """To be sent; None before the first engagement, since the arm is not ours yet, and in shadow mode."""
+    """To be sent; None in shadow mode, before the first engagement, and after somebody else has moved the arm."""
     gripper_width_m: float | None
     """To be sent; None as above."""
     mode: Mode
@@ -83,6 +84,7 @@ class Controller:
         self._gripper = GripperRate(rig)
         self._record = ExecutionRecord(rig)
         self._states = StateFreshness(rig)
+        self._rest = Rest(rig)
         self._clock = RosClock(rig)
         self._time = ControlTime(1.0 / rig.arm.interface.rate_hz)
         self._auto_engage = bool(rig.simulation and rig.simulation.auto_engage)
@@ -91,6 +93,7 @@ class Controller:
         self._steady_s: float | None = None
         self._fault: Hold | None = None
         self._wanting_s = 0.0
+        self._unserved = False
 
     # --- a person's doing -------------------------------------------------------------------------------------------
 
@@ -158,6 +161,15 @@ class Controller:
         with self._lock:
             self._consent.end(hold)
 
+    def unserved(self, hold: Hold) -> None:
+        """Nobody takes commands: consent ends and, once at rest, nothing is commanded until the arm is engaged again.
+
+        Else whoever takes them next would move an arm that was moved meanwhile to where it was told to be before.
+        """
+        with self._lock:
+            self._consent.end(hold)
+            self._unserved = True
+
     # --- what arrives -----------------------------------------------------------------------------------------------
 
     def on_state(self, state: ArmState, now_ns: int) -> Refusal | None:
@@ -170,7 +182,10 @@ class Controller:
                     self._consent.end(Hold(refusal.reason, refusal.sentence))
                 return refusal
             if self._ought_to_follow():
+                self._rest.clear()
                 self._motion.envelope.watch(state)
+            elif self._at_rest(state) and self._rest.left(state) and not self._shadow:
+                self._unserved = True
             return None
 
     def on_chunk(self, chunk: Chunk, now_ns: int) -> Refusal | None:
@@ -209,6 +224,8 @@ class Controller:
             time_ns = self._time.advance(now_ros_ns)
             if self._auto_engage and fault is None and self._engage(Mode.POLICY) is None:
                 self._auto_engage = False
+            if self._unserved and self._motion.envelope.at_rest:
+                self._void()
             if not self._seeded:
                 return TickResult(time_ns, None, None, self._consent.mode, fault or self._consent.hold)
             return self._move(time_ns, now_steady_s, fault)
@@ -275,6 +292,12 @@ class Controller:
         moving = self._consent.engaged or not self._motion.envelope.at_rest
         return self._seeded and moving and not self._shadow
 
+    def _void(self) -> None:
+        """What was commanded holds no longer: nothing is, until the arm is engaged where it then is."""
+        self._seeded = self._unserved = False
+        self._policy.clear()
+        self._record.clear()
+
     def _start(self, state: ArmState) -> None:
         """Everything begins at the measured state; nothing planned before is resumed."""
         self._motion.seed(state.positions)
@@ -283,7 +306,7 @@ class Controller:
         self._person.clear()
         self._record.clear()
         self._wanting_s = 0.0
-        self._seeded = True
+        self._seeded, self._unserved = True, False
 
     def _watch(self, now_ns: int, steady_s: float) -> Hold | None:
         """Looks for faults before anything is decided; what it finds ends consent or latches."""
@@ -304,12 +327,10 @@ class Controller:
 
     def _forget_time(self, now_ns: int) -> None:
         """Another world has begun: its arm is where it is, and the old set-point would make it leap."""
-        self._seeded = False
+        self._void()
         self._now_ns = now_ns
         self._states.newest = None
         self._time.clear()
-        self._policy.clear()
-        self._record.clear()
 
     def _move(self, time_ns: int, steady_s: float, fault: Hold | None) -> TickResult:
         target = self._target(time_ns, steady_s)

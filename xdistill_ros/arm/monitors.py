@@ -87,6 +87,24 @@ class FollowingError:
         return self._commanded[0][1] if self._commanded else None
 
 
+class Rest:
+    """Where a held arm came to rest: elsewhere, somebody else has moved it, by hand or from its pendant."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._limit = rig.arm.safety.following_error_rad
+        self._positions: Array | None = None
+
+    def clear(self) -> None:
+        """The arm is moved by us."""
+        self._positions = None
+
+    def left(self, state: ArmState) -> bool:
+        """Whether the arm, at rest again, is farther from where it first was than `following_error_rad`, any joint."""
+        if self._positions is None:
+            self._positions = state.positions
+        return bool(np.abs(state.positions - self._positions).max() > self._limit)
+
+
 class StateFreshness:
     """Whether joint states are valid, arrive in order, and are young enough to act on."""
 

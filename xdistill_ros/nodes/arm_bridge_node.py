@@ -20,7 +20,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from xdistill_ros.arm.modes import MOVING, Mode
+from xdistill_ros.arm.modes import Mode
 from xdistill_ros.policy.chunk import Target
 from xdistill_ros.rig import Hold, Reason, Refusal
 
@@ -202,7 +202,9 @@ class ArmBridgeNode(GraphNode):
         lost = Hold(Reason.PEER_LOST, f"{peer} has gone: nothing publishes {topic} any more")
         if peer == "xarm_node":
             self._driver = lost
-        self._controller.fault(lost)
+            self._controller.unserved(lost)
+        else:
+            self._controller.fault(lost)
 
     def namesake_found(self, refusal: Refusal) -> None:
         """Two bridges would command one arm: neither does."""
@@ -214,7 +216,7 @@ class ArmBridgeNode(GraphNode):
         """An arm that has stopped, or that a hand may move, is not moved again without consent."""
         self._driver = messages.driver_problem(message)
         if self._driver is not None:
-            self._controller.fault(self._driver)
+            self._controller.unserved(self._driver)
 
     def _on_joy(self, message: Joy) -> None:
         """The person's clutch and trigger."""
@@ -262,9 +264,9 @@ class ArmBridgeNode(GraphNode):
             self.finish(StopReason.FAILED)
 
     def _watch_controllers(self) -> None:
-        problem = self._controller_problem() if self._controller.mode in MOVING else None
+        problem = self._controller_problem()
         if problem is not None:
-            self._controller.fault(problem)
+            self._controller.unserved(problem)
 
     def _controller_problem(self) -> Hold | None:
         """What is wrong with whoever takes the commands; in shadow mode nobody has to."""
