@@ -1,8 +1,8 @@
 """The arm: consent, kinematics, tracking, the safety envelope and command interfaces. No ROS in here."""
 
-from .command import Command
+from .command import Command, TickResult
 from .control_loop import ControlLoop, Lateness
-from .controller import Controller, TickResult
+from .controller import Controller
 from .interfaces import ForwardPosition, JointTrajectoryMessage, JointTrajectoryStream, TrajectoryPoint, interface_for
 from .kinematics import Kinematics
 from .modes import Mode

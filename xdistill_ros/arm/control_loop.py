@@ -20,7 +20,7 @@ import numpy as np
 
 from xdistill_ros.rig import Rig
 
-from .controller import TickResult
+from .command import TickResult
 from .realtime import claim
 
 # About half a minute at 100 Hz: recent enough to show the present.

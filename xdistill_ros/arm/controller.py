@@ -13,7 +13,6 @@ somebody takes them.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from xdistill_ros.policy.chunk_timeline import Merge
 from xdistill_ros.rig import Hold, Reason, Refusal, Rig
 from xdistill_ros.timeline.state import ArmState
 
-from .command import Command
+from .command import TickResult
 from .control_time import ControlTime
 from .envelope import Checked
 from .gripper import GripperRate
@@ -40,27 +39,6 @@ Array = NDArray[np.float64]
 
 # An arm whose measured joints are faster than this has not come to rest yet, rad/s.
 _RESTING = 0.05
-
-
-@dataclass(frozen=True)
-class TickResult:
-    """What one tick decided."""
-
-    time_ns: int
-    """ROS time that the command is for."""
-    command: Command | None
-    """To be sent; None in shadow mode, before the first engagement, and after somebody else has moved the arm."""
-    gripper_width_m: float | None
-    """To be sent; None as above."""
-    mode: Mode
-    hold: Hold | None
-    """Why the arm does not move, or is coming to rest; None while it follows a target."""
-    interventions: tuple[Refusal, ...] = ()
-    """What the envelope changed in this tick's wish."""
-    target: Target | None = None
-    """What was to be followed."""
-    tcp_pose: Array | None = None
-    """(4, 4) TCP of the command, also in shadow mode."""
 
 
 class Controller:
