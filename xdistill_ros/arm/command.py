@@ -32,7 +32,8 @@ class TickResult:
     time_ns: int
     """ROS time that the command is for."""
     command: Command | None
-    """To be sent; None in shadow mode, before the first engagement, and after somebody else has moved the arm."""
+    """To be sent; None in shadow mode, and until the arm is engaged: at first, when somebody else has moved it,
+    and when nobody takes commands."""
     gripper_width_m: float | None
     """To be sent; None as above."""
     mode: Mode

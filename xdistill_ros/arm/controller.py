@@ -160,9 +160,8 @@ class Controller:
                     self._consent.end(Hold(refusal.reason, refusal.sentence))
                 return refusal
             if self._ought_to_follow():
-                self._rest.clear()
                 self._motion.envelope.watch(state)
-            elif self._at_rest(state) and self._rest.left(state) and not self._shadow:
+            elif self._seeded and not self._shadow and self._at_rest(state) and self._rest.left(state):
                 self._unserved = True
             return None
 
@@ -283,6 +282,7 @@ class Controller:
         self._policy.clear()
         self._person.clear()
         self._record.clear()
+        self._rest.clear()
         self._wanting_s = 0.0
         self._seeded, self._unserved = True, False
 

@@ -95,7 +95,7 @@ class Rest:
         self._positions: Array | None = None
 
     def clear(self) -> None:
-        """The arm is moved by us."""
+        """The arm is about to be moved by us."""
         self._positions = None
 
     def left(self, state: ArmState) -> bool:
