@@ -41,7 +41,7 @@ class MadeUpArm:
         self.called: list[str] = []
         self.recorder: dict[str, str] = {"state": "idle", "episodes": "3", "seconds": "0", "stage": "approach"}
         self._shot = 0
-        self._poses = node.create_publisher(PoseStamped, "/arm/tcp_pose", probe.qos.stream())
+        self.poses = node.create_publisher(PoseStamped, "/arm/tcp_pose", probe.qos.stream())
         self.status = node.create_publisher(DiagnosticStatus, "/recorder/status", probe.qos.latched())
         self._camera = next(iter(rig.cameras))
         self._images = node.create_publisher(Image, f"/{self._camera}/color/image_raw", probe.qos.stream())
@@ -108,7 +108,7 @@ class MadeUpArm:
     def _tick(self) -> None:
         if self.talking:
             now_ns = self.probe.node.get_clock().now().nanoseconds
-            self._poses.publish(messages.pose_message(self.tcp, now_ns, self.probe.rig.arm.base_frame))
+            self.poses.publish(messages.pose_message(self.tcp, now_ns, self.probe.rig.arm.base_frame))
 
     def _shoot(self) -> None:
         described = self.probe.rig.cameras[self._camera]

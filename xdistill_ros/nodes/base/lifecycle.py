@@ -41,6 +41,7 @@ from xdistill_ros.rig import Reason, Refusal, Rig
 
 from . import qos
 from .clock import GraphClock
+from .dead_ports import condemn_dead_ports
 from .health import Health
 from .offers import Offers
 from .polled import Polled
@@ -342,6 +343,7 @@ def run(node_type: Callable[[], GraphNode], niceness: int = 0) -> int:
         from xdistill_ros.processes import end_with_parent  # slow to import
 
         end_with_parent(ctypes.CDLL(None))  # an arm must not go on under a graph that nobody can end
+    condemn_dead_ports()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
     threading.excepthook = partial(_end_with, node, threading.excepthook)
