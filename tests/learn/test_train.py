@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +22,10 @@ from xdistill_ros.learn import policies
 from xdistill_ros.learn.data.material import Batch
 from xdistill_ros.learn.data.windows import Statistics
 from xdistill_ros.learn.documents import read
+from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks import zoo
-from xdistill_ros.learn.training import boards, held_out
+from xdistill_ros.learn.training import boards, held_out, trainer
+from xdistill_ros.learn.training.prepare import Prepared
 from xdistill_ros.learn.training.settings import settings
 from xdistill_ros.learn.training.trainer import Outcome, train
 from xdistill_ros.policy.actions import ChannelRange
@@ -87,11 +90,23 @@ def test_the_saved_configuration_gives_the_same_training(trained: Path, tmp_path
     assert curve(tmp_path / "again") == curve(trained)
 
 
-def test_a_finished_run_is_left_as_it_is(trained: Path) -> None:
+def test_a_finished_run_is_left_as_it_is_and_nothing_is_prepared_for_it(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepared(*_: object) -> Prepared:
+        raise AssertionError("minutes of reading, for nothing")
+
+    monkeypatch.setattr(trainer, "prepare", prepared)
     before = (trained / "metrics.jsonl").read_bytes()
     outcome = train(settings([read(trained / "config.yaml")], "config.yaml"), trained)
     assert (trained / "metrics.jsonl").read_bytes() == before
-    assert outcome.held_out["epoch"] == 12
+    assert (outcome.steps, outcome.held_out["epoch"]) == (lines(trained, "step")[-1]["step"], 12)
+
+
+def test_a_finished_run_of_another_configuration_is_refused(trained: Path) -> None:
+    wanted = settings([read(trained / "config.yaml")], "config.yaml")
+    with pytest.raises(LearnError, match="seed"):
+        train(wanted.model_copy(update={"seed": 7}), trained)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
@@ -205,6 +220,7 @@ def test_tensorboard_shows_no_step_twice_when_a_run_goes_on(tmp_path: Path) -> N
         for step in range(begun_at + 1, 5):
             board.show(step, {"loss": loss})
         board.close()
+        time.sleep(1.0)  # files of one second are read in the order of further numbers in their names, 10 before 9
     assert shown_by_tensorboard(tmp_path, "loss") == [(1, 0.5), (2, 0.5), (3, 0.25), (4, 0.25)]
 
 

@@ -91,8 +91,13 @@ def prepare(settings: TrainSettings, folder: Path) -> Prepared:
         store=store, rig=_with_urdf(shown.rig, store, folder), device=device, policy=policy, preprocess=preprocess,
         statistics=statistics, train=train, held=material(shown.windows.only(held)) if held_out else None,
         episodes=[index for index in shown.episodes if index not in held_out], held_out=held_out,
-        left_out=shown.left_out, content={"store": store_hash(store), "weights": file_hash(settings.encoder.weights)},
+        left_out=shown.left_out, content=content_of(settings),
     )  # fmt: skip
+
+
+def content_of(settings: TrainSettings) -> dict[str, str]:
+    """Hashes of what a training is made of beside its settings."""
+    return {"store": store_hash(Store(settings.store)), "weights": file_hash(settings.encoder.weights)}
 
 
 def device_of(wish: str) -> torch.device:

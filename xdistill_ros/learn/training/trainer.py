@@ -29,7 +29,7 @@ from . import held_out, rollouts
 from .boards import Boards
 from .policy import Policy
 from .prefetch import Prefetched
-from .prepare import Prepared, prepare
+from .prepare import Prepared, content_of, prepare
 from .refusals import check_finite, decisive, memory_told
 from .settings import FREE, TrainSettings
 
@@ -60,15 +60,31 @@ def train(settings: TrainSettings, folder: Path) -> Outcome:
 
     Raises LearnError for what cannot be trained, and when memory or the disk is full; the checkpoint is then whole.
     """
-    lock = runs.lock(folder)
-    try:
+    with runs.lock(folder):
+        over = _over(settings, folder)
+        if over is not None:
+            return over
         training = Training(settings, folder)
         try:
             return training.run()
         finally:
             training.close()
-    finally:
-        lock.close()
+
+
+def _over(settings: TrainSettings, folder: Path) -> Outcome | None:
+    """What came of a run that has ended already; of its demonstrations only the hash is taken."""
+    path = folder / runs.CHECKPOINT
+    state = runs.load_checkpoint(path)
+    if state is None or state["step"] != state.get("steps"):
+        return None
+    runs.check_same(decisive(settings, content_of(settings)), state["told"], path, FREE)
+    log.info("%s: all of its %d steps are done", folder, state["steps"])
+    return Outcome(folder, state["steps"], settings.epochs, *_evaluated(state))
+
+
+def _evaluated(state: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[int, int, int]]]:
+    """What a checkpoint's run had come to: `held_out` and `rollouts` of an Outcome."""
+    return dict(state["held_out"]), [(epoch, good, tried) for epoch, good, tried in state["rollouts"]]
 
 
 class Training:
@@ -273,7 +289,7 @@ class Training:
         self.metrics.sync()
         self._saved_at = time.monotonic()
         state = {
-            "step": self.step, "told": self.told, "learning": self.learning.state_dict(),
+            "step": self.step, "steps": self.steps, "told": self.told, "learning": self.learning.state_dict(),
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
             "rollouts": [list(one) for one in self.outcome.rollouts], "held_out": self.outcome.held_out,
             "spent_s": self._spend(),
@@ -290,8 +306,8 @@ class Training:
         self.learning.load_state_dict(state["learning"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.outcome.held_out = int(state["step"]), dict(state["held_out"])
-        self.outcome.rollouts = [(epoch, good, tried) for epoch, good, tried in state["rollouts"]]
+        self.step = int(state["step"])
+        self.outcome.held_out, self.outcome.rollouts = _evaluated(state)
         log.info("%s: going on from step %d of %d", self.folder, self.step, self.steps)
 
     def _out_of_memory(self) -> str:
