@@ -17,10 +17,10 @@ from xdistill_ros.trials import read
 from xdistill_ros.trials.record import RESULTS
 
 Pixels = NDArray[np.uint8]
-TASKS = ("move_cube", "drawer_open", "door_close")
-ROWS = (("id", "id", "id"), ("perturbation", "colour", "distractor"))
+TASKS = ("move_cube", "move_brush", "writing_agi", "drawer_open", "door_close")
+ROWS = (("id",) * 5, ("position", "colour", "perturbation", "position", "angle"))
 RATE_HZ = 8
-WIDTH_PX = 300
+WIDTH_PX = 200
 QUALITY = 55
 MARGIN_PX = 3
 

@@ -15,16 +15,17 @@ def success_table(found: dict[tuple[str, str], Rate]) -> str:
     tasks = list(dict.fromkeys(task for task, _ in found))
     conditions = list(dict.fromkeys(condition for _, condition in found))
     lines = ["| condition | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(_cell(found[task, name]) for task in tasks) + " |" for name in conditions]
-    variants = [[found[task, name].value for name in conditions if name != "id"] for task in tasks]
+    for name in conditions:
+        lines.append(f"| {name} | " + " | ".join(_cell(found.get((task, name))) for task in tasks) + " |")
+    variants = [[rate.value for (of, name), rate in found.items() if of == task and name != "id"] for task in tasks]
     means = " | ".join(f"{statistics.mean(values):.0%}" for values in variants)
     overall = statistics.mean(value for values in variants for value in values)
     lines.append(f"| *mean of the variants: {overall:.0%}* | {means} |")
     return "\n".join(lines)
 
 
-def _cell(rate: Rate) -> str:
-    return f"{rate.successes}/{rate.trials} ({rate.low:.0%} - {rate.high:.0%})"
+def _cell(rate: Rate | None) -> str:
+    return f"{rate.successes}/{rate.trials} ({rate.low:.0%} - {rate.high:.0%})" if rate else ""
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.export import shares
 from xdistill_ros.learn.export.bundle import export
 from xdistill_ros.learn.export.example import Example
-from xdistill_ros.learn.export.rounding import deployable, round_to_half
+from xdistill_ros.learn.networks.rounding import deployable, round_to_half
 from xdistill_ros.perception import GraphError, Preprocess
 from xdistill_ros.policy import actions, parity
 from xdistill_ros.policy.bundle import Bundle

@@ -28,10 +28,10 @@ from xdistill_ros.learn.export.bundle import encoder_graph
 from xdistill_ros.learn.export.card import Data
 from xdistill_ros.learn.export.example import imagined, recorded, recorded_by
 from xdistill_ros.learn.export.publish import Published, Story
-from xdistill_ros.learn.export.rounding import Precision
 from xdistill_ros.learn.networks import backbones
 from xdistill_ros.learn.networks.encoders import Encoder, InputSpec
 from xdistill_ros.learn.networks.pointnet import PointNet
+from xdistill_ros.learn.networks.rounding import Precision
 from xdistill_ros.perception import GraphSession
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.loading import load_bundle
@@ -110,7 +110,7 @@ def test_int8_levels_cost_nothing_once_the_head_was_trained_on_them(rig: Rig, tm
     assert done.parity.action_share < 1e-5
     assert stored(done.folder / "step.onnx") == {"FLOAT16"}
     assert stored(bundle.encoder_path) == {"INT8", "FLOAT16"}
-    with pytest.raises(LearnError, match="train the head on the rounded encoder's features"):
+    with pytest.raises(LearnError, match=r"train with --set encoder\.int8=true"):
         export(rig, tmp_path / "models" / "unpolished", "int8")
 
 

@@ -10,10 +10,10 @@ import torch
 from diffusers import DDIMScheduler
 from torch import nn
 
-from xdistill_ros.learn.export.rounding import deployable, round_to_half
 from xdistill_ros.learn.networks.ema import Average
 from xdistill_ros.learn.networks.encoders import Student, freeze_normalisation, normalise
 from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.networks.rounding import deployable, on_levels, round_to_half
 from xdistill_ros.learn.networks.unet import UNetConfig
 from xdistill_ros.perception import Preprocess, PreprocessSpec
 from xdistill_ros.perception.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -81,6 +81,18 @@ def test_batch_norm_is_still_there_and_its_statistics_are_in_the_folded_encoder(
         folded, forgotten = (deployable(one)(images) for one in (encoder, forgetful))
     assert (folded - wanted).norm() < 0.1 * wanted.norm()
     assert (forgotten - wanted).norm() > 0.5 * wanted.norm()
+
+
+def test_an_encoder_on_int8_levels_computes_what_is_deployed_and_is_deployed_as_the_one_that_it_came_of() -> None:
+    encoder, images = trained_encoder(), torch.randn(2, 3, 32, 48)
+    made, rounded = deployable(encoder), on_levels(encoder)
+    with torch.no_grad():
+        torch.testing.assert_close(rounded(images), made(images), atol=1e-5, rtol=1e-5)
+        assert (rounded(images) - encoder(images)).abs().max() > 1e-3
+    again = deployable(rounded).state_dict()
+    for name, value in made.state_dict().items():
+        assert torch.equal(value, again[name]), name
+    assert rounded.state_dict().keys() == encoder.state_dict().keys()
 
 
 def test_the_average_follows_buffers_too():

@@ -24,6 +24,7 @@ from xdistill_ros.learn.data.windows import Statistics
 from xdistill_ros.learn.documents import read
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks import zoo
+from xdistill_ros.learn.networks.rounding import on_levels
 from xdistill_ros.learn.training import boards, held_out, trainer
 from xdistill_ros.learn.training.prepare import Prepared
 from xdistill_ros.learn.training.settings import settings
@@ -115,6 +116,15 @@ def test_noise_and_velocity_can_be_predicted_too(store: Path, student: Path, tmp
     losses = [loss for _, loss in curve(tmp_path)]
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
     assert policies.load(tmp_path).head.schedule.prediction_type == kind
+
+
+def test_a_frozen_encoder_is_rounded_first_where_it_will_be_exported_so(
+    store: Path, student: Path, tmp_path: Path
+) -> None:
+    train(tiny(store, student, encoder__int8=True, epochs=1), tmp_path)
+    wanted, kept = on_levels(zoo.encoder("xdistill", student)), policies.load(tmp_path).encoder
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(value, kept.state_dict()[name]), name
 
 
 def test_an_encoder_is_tuned_at_its_own_rate_and_its_statistics_stay(

@@ -169,8 +169,11 @@ def _images(episodes: Iterable[scripted.Episode], seen: Sense) -> torch.Tensor:
 
 def check(settings: TrainSettings) -> None:
     """Raises LearnError for a training that MetaWorld cannot have."""
-    if settings.held_out or settings.rollouts is not None or settings.encoder.copies:
-        raise LearnError("training: held_out, rollouts and encoder.copies belong to stores; leave them out here")
+    frozen = settings.encoder.copies or settings.encoder.int8
+    if settings.held_out or settings.rollouts is not None or frozen:
+        raise LearnError(
+            "training: held_out, rollouts, encoder.copies and encoder.int8 belong to stores; leave them out here"
+        )
 
 
 def evaluate(

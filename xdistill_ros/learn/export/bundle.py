@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from xdistill_ros.learn.networks.encoders import Encoder
 from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.networks.rounding import Precision, deployable, is_residual, round_to_half
 from xdistill_ros.learn.networks.unet import UNet
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.policy import actions as meaning
@@ -29,7 +30,6 @@ from xdistill_ros.policy.parity import pack
 from . import compose, shares, stages
 from .example import Example
 from .graph import OPSET
-from .rounding import Precision, deployable, is_residual, round_to_half
 from .traced import traced
 
 _LEAST_TOLERANCE, _RELATIVE_TOLERANCE = 1e-3, 1e-4  # of a feature, and of the largest one

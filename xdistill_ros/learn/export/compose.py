@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from xdistill_ros.learn.networks.encoders import Encoder
 from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.networks.rounding import Precision, int8_levels
 from xdistill_ros.learn.networks.unet import Block
 
 from .graph import Graph
-from .rounding import Precision, int8_levels
 
 
 def encoder_graph(encoder: Encoder, height: int, width: int, precision: Precision) -> bytes:

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from .rounding import Precision
+from xdistill_ros.learn.networks.rounding import Precision
 
 OPSET, IR_VERSION = 18, 9
 Weights = NDArray[np.float32]

@@ -14,6 +14,7 @@ from torch import nn
 
 from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks.pointnet import PointNet
+from xdistill_ros.learn.networks.rounding import Precision
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.policy import parity as reference
 from xdistill_ros.policy.manifest import CARD
@@ -22,7 +23,6 @@ from xdistill_ros.trials import TrialResult
 from .bundle import draft, rounded
 from .card import Data, Networks, card
 from .example import Example
-from .rounding import Precision
 from .stages import Parity, compare
 
 

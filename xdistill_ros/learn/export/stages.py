@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from xdistill_ros.learn.data.view import network_input, uncropped
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks.rounding import Precision
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.perception import Preprocess
 from xdistill_ros.policy import actions as meaning
@@ -26,7 +27,6 @@ from xdistill_ros.policy.observation import Observation
 from xdistill_ros.policy.sampler import GraphDenoiser, Sampler
 
 from .example import Example
-from .rounding import Precision
 
 Array = NDArray[np.float32]
 Trace = dict[str, NDArray[Any]]
@@ -76,7 +76,7 @@ class Parity:
         if self.action <= LIMIT_FP32 if self.precision == "fp32" else self.action_share <= LIMIT_ROUNDED:
             return  # NaN is neither
         advice = {"fp32": "the stages say where it comes in, or is magnified", "fp16": "use --precision fp32"}
-        remedy = advice.get(self.precision, "use --precision fp16, or train the head on the rounded encoder's features")
+        remedy = advice.get(self.precision, "use --precision fp16, or train with --set encoder.int8=true")
         raise LearnError(f"{self.verdict}; nothing was written: {remedy}")
 
 

@@ -18,9 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from xdistill_ros.learn.errors import LearnError
+from xdistill_ros.learn.networks.rounding import Precision
 
 from .graph import IR_VERSION, OPSET
-from .rounding import Precision
 
 _SMALL = 64  # constants with fewer numbers stay fp32: shapes, scales, epsilons
 

@@ -130,7 +130,7 @@ def _tasks(folders: Sequence[Path], joint: Joint, out: Path) -> list[Task]:
         if own.encoder.tune:
             raise LearnError(f"{folder}: tuned an encoder of its own; train it --frozen, so that one can be shared")
         chosen = own.model_copy(update={
-            "encoder": own.encoder.model_copy(update={"tune": True, "copies": 0}), "rollouts": None,
+            "encoder": own.encoder.model_copy(update={"tune": True, "copies": 0, "int8": False}), "rollouts": None,
             "device": joint.device,
         })  # fmt: skip
         prepared = prepare(chosen, out)

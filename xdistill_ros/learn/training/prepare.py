@@ -27,6 +27,7 @@ from xdistill_ros.learn.errors import LearnError
 from xdistill_ros.learn.networks import zoo
 from xdistill_ros.learn.networks.encoders import Encoder
 from xdistill_ros.learn.networks.head import Head
+from xdistill_ros.learn.networks.rounding import on_levels
 from xdistill_ros.perception import PreprocessSpec
 from xdistill_ros.rig import Rig
 
@@ -126,6 +127,8 @@ def _seeing(settings: TrainSettings, rig: Rig) -> tuple[Encoder, dict[str, Prepr
         raise LearnError(f"encoder {word} begins untrained; frozen it would stay random: set encoder.tune to true")
     torch.manual_seed(settings.seed)
     encoder = zoo.encoder(word, settings.encoder.weights, None if points else settings.image.wished_size)
+    if settings.encoder.int8:
+        encoder = on_levels(encoder)
     return encoder, settings.image.preprocess(rig, encoder.input, points)
 
 

@@ -41,11 +41,15 @@ class EncoderSettings(Strict):
     copies: int = Field(
         0, ge=0, description="frozen only: features of so many augmented copies are computed once; 0: afresh each step"
     )
+    int8: bool = Field(
+        False, description="frozen ResNet only: rounded first as `xdistill export --precision int8` will store it"
+    )
 
     @model_validator(mode="after")
     def _copies_are_of_a_frozen_one(self) -> Self:
-        if self.tune and self.copies:
-            raise ValueError(f"copies is {self.copies}, but features change while tune is true; set one of them back")
+        for name, value in (("copies", self.copies), ("int8", self.int8)):
+            if self.tune and value:
+                raise ValueError(f"{name} is {value}, but tune is true: {name} is for a frozen encoder; set one back")
         return self
 
 
