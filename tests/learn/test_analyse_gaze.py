@@ -133,7 +133,7 @@ def test_an_export_leaves_the_shares_beside_the_graphs(tmp_path, table_rig):
     assert (make(tmp_path / "models" / "move_cube", table_rig, "pooled").folder / SHARES_FILE).is_file()
 
 
-@pytest.mark.parametrize("task", ["move_cube", "drawer_open", "door_close"])
+@pytest.mark.parametrize("task", ["move_cube", "move_brush", "writing_agi", "drawer_open", "door_close"])
 def test_the_shipped_bundles_can_show_where_they_look(task):
     Gaze(Bundle.read(Path("models") / task), threads=1)
 

@@ -62,7 +62,7 @@ def deployable(encoder: E, precision: Precision = "int8") -> E:
         if precision == "int8":
             raise LearnError(
                 f"precision int8 is for the convolutions of a ResNet-18, this encoder is {type(encoder).__name__} of "
-                "another kind; use --precision fp16"
+                "another kind; export it with --precision fp16, train with encoder.int8=false"
             )
         return copied if precision == "fp32" else round_to_half(copied)
     for module, convolution, norm in _pairs(copied.trunk):
