@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from tests.support import stores
 from tests.support.bundles import cache_home
-from tests.support.torch_policy import random_policy, unrounded_policy
+from tests.support.torch_policy import unrounded_policy
 from xdistill_ros.cli.main import app
 from xdistill_ros.episodes import Store
 from xdistill_ros.learn import policies
@@ -31,7 +31,7 @@ from xdistill_ros.learn.export.publish import Published, Story
 from xdistill_ros.learn.networks import backbones
 from xdistill_ros.learn.networks.encoders import Encoder, InputSpec
 from xdistill_ros.learn.networks.pointnet import PointNet
-from xdistill_ros.learn.networks.rounding import Precision
+from xdistill_ros.learn.networks.rounding import Precision, on_levels, round_to_half
 from xdistill_ros.perception import GraphSession
 from xdistill_ros.policy.bundle import Bundle
 from xdistill_ros.policy.loading import load_bundle
@@ -105,7 +105,9 @@ def test_two_bytes_a_number_cost_less_than_a_hundredth_of_the_range(rig: Rig, tm
 
 
 def test_int8_levels_cost_nothing_once_the_head_was_trained_on_them(rig: Rig, tmp_path: Path) -> None:
-    done = publish.publish(random_policy(rig), imagined(rig), tmp_path / "models" / "push", "int8", STORY)
+    trained = unrounded_policy(rig)
+    trained = replace(trained, encoder=on_levels(trained.encoder), head=round_to_half(trained.head))
+    done = publish.publish(trained, imagined(rig), tmp_path / "models" / "push", "int8", STORY)
     bundle = load_bundle(done.folder, rig)
     assert done.parity.action_share < 1e-5
     assert stored(done.folder / "step.onnx") == {"FLOAT16"}

@@ -14,7 +14,7 @@ from tests.support.tiny_bundle import PARTS
 from xdistill_ros.learn.data.windows import Statistics
 from xdistill_ros.learn.networks.encoders import Encoder, Student
 from xdistill_ros.learn.networks.head import Head
-from xdistill_ros.learn.networks.rounding import on_levels, round_to_half
+from xdistill_ros.learn.networks.rounding import deployable, round_to_half
 from xdistill_ros.learn.networks.unet import UNetConfig
 from xdistill_ros.learn.policies import Trained
 from xdistill_ros.perception import Preprocess, PreprocessSpec
@@ -38,7 +38,7 @@ def blocks(random: np.random.Generator, height: int, width: int) -> NDArray[np.u
 def random_policy(rig: Rig, task: str = "move_cube") -> Trained:
     """What training would have left for `rig`. Its actions stay near the observed pose and depend on every input."""
     trained = unrounded_policy(rig, task)
-    return replace(trained, encoder=on_levels(trained.encoder), head=round_to_half(trained.head))
+    return replace(trained, encoder=deployable(trained.encoder), head=round_to_half(trained.head))
 
 
 @torch.no_grad()
