@@ -1,4 +1,4 @@
-"""The README's moving picture, from the videos of trials: `python tools/moving_picture.py outputs/demo out.webp`.
+"""The README's moving picture, from the videos of trials: `python tools/moving_picture.py outputs/table out.webp`.
 
 A row of trials in distribution, and one out of distribution, each from its start; a tile that is over keeps its end.
 """
