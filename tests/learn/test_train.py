@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 from typer.testing import CliRunner
 
 from tests.support.stores import tiny_rig, write_store
@@ -224,13 +224,14 @@ def test_tensorboard_shows_the_curves(trained: Path) -> None:
     ]
 
 
-def test_tensorboard_shows_no_step_twice_when_a_run_goes_on(tmp_path: Path) -> None:
+def test_tensorboard_shows_no_step_twice_when_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for begun_at, loss in ((0, 0.5), (2, 0.25)):
+        # files of one second are read in the order of further numbers in their names, 10 before 9
+        monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda at=begun_at: 1e9 + at))
         board = boards.Boards(tmp_path, None, {}, begun_at)
         for step in range(begun_at + 1, 5):
             board.show(step, {"loss": loss})
         board.close()
-        time.sleep(1.0)  # files of one second are read in the order of further numbers in their names, 10 before 9
     assert shown_by_tensorboard(tmp_path, "loss") == [(1, 0.5), (2, 0.5), (3, 0.25), (4, 0.25)]
 
 

@@ -46,7 +46,7 @@ class EncoderSettings(Strict):
     )
 
     @model_validator(mode="after")
-    def _copies_are_of_a_frozen_one(self) -> Self:
+    def _some_are_of_a_frozen_one(self) -> Self:
         for name, value in (("copies", self.copies), ("int8", self.int8)):
             if self.tune and value:
                 raise ValueError(f"{name} is {value}, but tune is true: {name} is for a frozen encoder; set one back")

@@ -3,8 +3,9 @@
 A process reads from a port of its own, `/dev/shm/fastdds_port<number>`, and holds a lock on `..._el` while it lives.
 When it was killed, the next process takes the number and a new file, but Fast DDS (3.2) does not tell those who write
 to the old one. They find out where the reader died while it waited, or amid a message; where it died between the two,
-they go on writing to the dead port, and every successor is deaf to them for as long as they live (eProsima/Fast-DDS,
-issues 5053 and 5469). What is done here is what its pull request 4737 proposes.
+they go on writing to the dead port, and every successor is deaf to them for as long as they live (tests/nodes/
+test_dead_ports.py; eProsima/Fast-DDS issues 5053 and 5469 report the like). Its pull request 4728, closed, did the same
+from within.
 """
 
 from __future__ import annotations
