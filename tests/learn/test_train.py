@@ -15,7 +15,7 @@ from tensorboard.summary.writer import event_file_writer
 from typer.testing import CliRunner
 
 from tests.support.stores import tiny_rig, write_store
-from tests.support.training import curve, lines, tiny
+from tests.support.training import curve, lines, save_student, tiny
 from tests.support.training_material import material_of
 from xdistill_ros.cli.main import app
 from xdistill_ros.learn import policies
@@ -118,11 +118,10 @@ def test_noise_and_velocity_can_be_predicted_too(store: Path, student: Path, tmp
     assert policies.load(tmp_path).head.schedule.prediction_type == kind
 
 
-def test_a_frozen_encoder_is_rounded_first_where_it_will_be_exported_so(
-    store: Path, student: Path, tmp_path: Path
-) -> None:
-    train(tiny(store, student, encoder__int8=True, epochs=1), tmp_path)
-    wanted, kept = on_levels(zoo.encoder("xdistill", student)), policies.load(tmp_path).encoder
+def test_a_frozen_encoder_is_rounded_first_where_it_will_be_exported_so(store: Path, tmp_path: Path) -> None:
+    student = save_student(tmp_path / "encoder.safetensors", "resnet18")
+    train(tiny(store, student, encoder__int8=True, epochs=1), tmp_path / "run")
+    wanted, kept = on_levels(zoo.encoder("xdistill", student)), policies.load(tmp_path / "run").encoder
     for name, value in wanted.state_dict().items():
         assert torch.equal(value, kept.state_dict()[name]), name
 

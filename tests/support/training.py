@@ -23,10 +23,10 @@ SMALL_UNET = {
 }  # fmt: skip
 
 
-def save_student(path: Path) -> Path:
+def save_student(path: Path, trunk: str = "timm/test_resnet") -> Path:
     """A distilled encoder of random weights, whose BatchNorms have seen something."""
     torch.manual_seed(0)
-    student = Student(8, "projection", "timm/test_resnet").train()
+    student = Student(8, "projection", trunk).train()
     with torch.no_grad():
         for _ in range(3):
             student(2.0 * torch.randn(8, 3, 32, 32) + 1.0)
