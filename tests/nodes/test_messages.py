@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import array
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
 
 from tests.support.rigs import sim_table
-from xdistill_ros.nodes.base import messages
+from xdistill_ros.nodes.base import messages, raw_image
 from xdistill_ros.policy.chunk import Chunk
 from xdistill_ros.rig import Reason, Refusal
 from xdistill_ros.timeline.state import ArmState
@@ -20,6 +25,28 @@ JOINTS = len(RIG.arm.joints)
 @given(st.integers(-(2**31) * 10**9, (2**31 - 1) * 10**9))
 def test_durations_keep_every_nanosecond(time_ns: int) -> None:
     assert messages.to_ns(messages.to_duration(time_ns)) == time_ns
+
+
+@given(
+    stamp_ns=st.integers(-(2**31) * 10**9, (2**31 - 1) * 10**9),
+    frame=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9),
+    encoding=st.sampled_from(["", "rgb8", "16UC1", "bayer_rggb16"]),
+    data=st.binary(max_size=50),
+)
+def test_an_image_read_from_its_bytes_is_the_message(stamp_ns: int, frame: str, encoding: str, data: bytes) -> None:
+    message = Image(height=len(data), width=2**32 - 1, encoding=encoding, step=7)
+    message.header.stamp, message.header.frame_id = messages.to_stamp(stamp_ns), frame
+    message.data = array.array("B", data)
+    read = raw_image.read(serialize_message(message))
+    assert (read.stamp_ns, read.height, read.width) == (stamp_ns, len(data), 2**32 - 1)
+    assert (read.encoding, read.step, bytes(read.data)) == (encoding, 7, data)
+
+
+def test_an_image_of_a_computer_of_the_other_byte_order_is_read_too() -> None:
+    said = struct.pack(">4siII4sIII5s3xII3s", b"\0\0\0\0", -2, 5, 4, b"cam\0", 480, 640, 5, b"rgb8\0", 3, 3, b"abc")
+    read = raw_image.read(said)
+    assert (read.stamp_ns, read.height, read.width, read.encoding) == (5 - 2 * 10**9, 480, 640, "rgb8")
+    assert bytes(read.data) == b"abc"
 
 
 @given(st.integers(0, 2**40), st.lists(st.integers(1, 10**9), min_size=1, max_size=20))

@@ -90,7 +90,8 @@ class Scene:
         shares = pixels / [described.width_px, described.height_px]
         open_ = np.clip(chunk.actions[ahead, -1] / self._rig.gripper.open_width_m, 0.0, 1.0)
         seen = np.isfinite(shares).all(axis=1)
-        return [_rounded(row) for row in np.column_stack([shares, open_])[seen].clip(-10.0, 10.0)]
+        rows: list[list[float]] = np.column_stack([shares, open_])[seen].clip(-10.0, 10.0).round(_DIGITS).tolist()
+        return rows
 
     def _parent_pose(self, frame: str, at_ns: int) -> Array | None:
         """Pose (4, 4) of a camera's parent frame at `at_ns`; None when nobody knows where the arm was."""

@@ -1,8 +1,8 @@
 """The operator's page: hears the graph, shows it, and asks of it what the operator wants.
 
 Three threads. The server's (`dashboard.Server`) has the pages; STOP leaves it for the bridge at once, past whatever the
-others do. The executor's hears the graph, and a third packs pictures, all of it only while somebody looks. What is
-shown, and who may ask for what, is `dashboard/`'s; this node never moves the arm itself.
+others do. The executor's hears what nodes say of themselves, the view's takes pictures and motion while somebody looks.
+What is shown, and who may ask for what, is `dashboard/`'s; this node never moves the arm itself.
 """
 
 from __future__ import annotations
@@ -16,27 +16,25 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.task import Future
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from xdistill_ros.dashboard.log import Log
 from xdistill_ros.dashboard.overview import Overview
+from xdistill_ros.dashboard.picture import pack
 from xdistill_ros.dashboard.wire import Request
 from xdistill_ros.rig import Refusal
-from xdistill_ros.timeline import ArmState
 from xdistill_ros.web.state import state_folder
 
-from .base import messages, qos
+from .base import qos
 from .base.calls import CallError
 from .base.lifecycle import GraphNode, SetupError, here, run
 from .base.observed import Observed
-from .base.polled import Polled
-from .dashboard_pictures import Pictures
 from .dashboard_requests import Requests
+from .dashboard_view import View
 
-_SHOW_S, _SUM_UP_S = 0.1, 0.5
+_SUM_UP_S = 0.5
 _STOP_S = 1.0  # for the bridge's answer to STOP; its effect does not wait for it
 _STATUSES = {"recorder": ("/recorder/status", "recorder_node"), "trial": ("/trial/status", "trial_node")}
 
@@ -51,32 +49,27 @@ class DashboardNode(GraphNode):
         """Connects, then opens the server."""
         from xdistill_ros.dashboard.scene import Scene  # pinocchio and pink take a while to import
 
-        self._scene = Scene(self.rig)
+        scene = Scene(self.rig)
         self._overview, self._observed, self._log = Overview(), Observed(), Log()
         self._stop_client = self.create_client(Trigger, here("/arm/stop"))
         self.when_released(partial(self.destroy_client, self._stop_client))
         self._requests = Requests(self)
         self.when_released(self._requests.close)
-        self._serve_page()
-        self._pictures = Pictures(self, self._scene, self._server)
-        self.when_released(self._pictures.close)
-        self._states, self._commands = (
-            (self.poll(JointState, topic, self.qos.newest()), messages.StateReader(self.rig))
-            for topic in ("/joint_states", "/arm/joint_command")
-        )
-        self.subscribe(JointTrajectory, "/policy/action_chunk", self._on_chunk, self.qos.newest())
-        self.subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.reports())
+        self._serve_page(scene.channels)
+        self._view = View(self, scene, self._server)
+        self.when_released(self._view.close)
+        self._diagnostics_heard = self.poll(DiagnosticArray, "/diagnostics", qos.reports(depth=200))
         latched = self.qos.latched_of_living()
         self.subscribe(String, "/arm/mode", self._on_mode, latched, lost="arm_bridge_node")
         for part, (topic, peer) in _STATUSES.items():
             self.subscribe(DiagnosticStatus, topic, partial(self._on_status, part), latched, lost=peer)
-        self.subscribe(CompressedImage, "/trial/ghost", self._pictures.on_ghost, self.qos.latched_of_living())
-        self.every(_SHOW_S, self._show, steady=True)
+        self.subscribe(CompressedImage, "/trial/ghost", self._on_ghost, latched)
         self.every(_SUM_UP_S, self._sum_up, steady=True)
+        self._view.start()
 
     def forget(self) -> None:
         """The world began anew."""
-        self._scene.forget()
+        self._view.forget()
         self._server.later(self._console.stream, {"type": "forget"})
 
     def report(self) -> dict[str, str]:
@@ -135,7 +128,7 @@ class DashboardNode(GraphNode):
 
     def looked_at(self, pictures: bool, gaze: bool) -> None:
         """What is shown on any page now."""
-        self._pictures.wanted = pictures, gaze
+        self._view.wanted = pictures, gaze
 
     def turned_away(self, refusal: Refusal) -> None:
         """Counts and logs it; it does not stand, for what was refused is over."""
@@ -144,7 +137,7 @@ class DashboardNode(GraphNode):
 
     # ---- the executor's thread
 
-    def _serve_page(self) -> None:
+    def _serve_page(self, channels: list[dict[str, str]]) -> None:
         told = self.rig.dashboard
         try:
             from xdistill_ros.dashboard.server import Server
@@ -169,7 +162,7 @@ class DashboardNode(GraphNode):
             {"name": name, "width": camera.width_px, "height": camera.height_px, "latency_s": camera.latency_s}
             for name, camera in self.rig.cameras.items()
         ]
-        arm = {"name": self.rig.name, "cameras": cameras, "channels": self._scene.channels}
+        arm = {"name": self.rig.name, "cameras": cameras, "channels": channels}
         self._server.later(self._console.tell, "rig", {**arm, "simulated": self.rig.simulation is not None})
 
     def _announce(self, code: str) -> None:
@@ -184,7 +177,15 @@ class DashboardNode(GraphNode):
         values = {pair.key: pair.value for pair in message.values} | {"message": message.message}
         self._server.later(self._console.tell, part, values)
 
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+    def _on_ghost(self, message: CompressedImage) -> None:
+        """How the table shall look when the next trial starts; empty when there is nothing to be compared with."""
+        cameras = self.rig.cameras
+        fixed = [name for name, camera in cameras.items() if camera.parent_frame == self.rig.arm.base_frame]
+        camera = message.header.frame_id if message.header.frame_id in cameras else (fixed or list(cameras))[0]
+        data = pack({"kind": "ghost", "camera": camera}, bytes(message.data))
+        self._server.later(self._console.keep, data, "ghost")
+
+    def _hear(self, message: DiagnosticArray) -> None:
         self._observed.update(message)
         now_s = time.monotonic()
         for status in message.status:
@@ -193,34 +194,10 @@ class DashboardNode(GraphNode):
             if status.name != "arm_bridge_node":  # whose holds are in the log by its mode
                 self._log.node(status.name, values.get("reason", ""), time.time())
 
-    def _on_chunk(self, message: JointTrajectory) -> None:
-        if self._console.pages == 0:
-            return
-        chunk = messages.chunk_of(message, self.rig.channels)
-        if not isinstance(chunk, Refusal):  # the bridge says what is wrong with it
-            self._server.later(self._console.stream, self._scene.planned(chunk))
-
-    def _show(self) -> None:
-        """The newest pictures, and for the plots what is measured and commanded."""
-        self._pictures.look()
-        if self._console.pages == 0:
-            return
-        measured, commanded = self._newest(*self._states), self._newest(*self._commands)
-        sample = {
-            "type": "sample",
-            "now_s": self.now_ns() * 1e-9,
-            "measured": measured and [measured.stamp_ns * 1e-9, *self._scene.measured(measured)],
-            "commanded": commanded and [commanded.stamp_ns * 1e-9, *self._scene.values(commanded)],
-        }
-        self._server.later(self._console.stream, sample)
-
-    def _newest(self, polled: Polled, reader: messages.StateReader) -> ArmState | None:
-        taken = [message for message, _ in polled.take()]
-        state = reader.read(taken[-1]) if taken else None
-        return state if isinstance(state, ArmState) else None
-
     def _sum_up(self) -> None:
-        """What all nodes say, for the pages."""
+        """What all nodes have said, for the pages."""
+        for message, _ in self._diagnostics_heard.take():
+            self._hear(message)
         if self._console.pages == 0:
             return
         overview, now_s = self._overview, time.monotonic()

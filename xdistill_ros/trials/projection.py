@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +22,13 @@ def optical_pose(camera: Camera, parent_pose: Array | None = None) -> Array:
     `parent_pose` is the pose of `camera.parent_frame` in the base frame at the exposure; none for a camera that
     is fixed to the base.
     """
-    mount = pose_from_quaternion(camera.optical_pose.position_m, camera.optical_pose.quaternion_wxyz)
-    return mount if parent_pose is None else parent_pose @ mount
+    mount = _mount(camera.optical_pose.position_m, camera.optical_pose.quaternion_wxyz)
+    return mount.copy() if parent_pose is None else parent_pose @ mount
+
+
+@lru_cache
+def _mount(position_m: tuple[float, ...], quaternion_wxyz: tuple[float, ...]) -> Array:
+    return pose_from_quaternion(position_m, quaternion_wxyz)
 
 
 def project(points_m: Array, camera: Camera, parent_pose: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:

@@ -43,6 +43,7 @@ from . import qos
 from .clock import GraphClock
 from .dead_ports import condemn_dead_ports
 from .health import Health
+from .memory import keep_memory
 from .offers import Offers
 from .polled import Polled
 from .tunables import Tunable, declare
@@ -344,6 +345,7 @@ def run(node_type: Callable[[], GraphNode], niceness: int = 0) -> int:
 
         end_with_parent(ctypes.CDLL(None))  # an arm must not go on under a graph that nobody can end
     condemn_dead_ports()
+    keep_memory()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
     threading.excepthook = partial(_end_with, node, threading.excepthook)

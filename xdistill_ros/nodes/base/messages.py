@@ -28,6 +28,8 @@ from xdistill_ros.rig.poses import pose_from_quaternion, quaternion_from_rotatio
 from xdistill_ros.timeline.state import ArmState
 from xdistill_ros.timeline.velocity import MeanVelocity
 
+from .raw_image import RawImage
+
 _SECOND = 1_000_000_000
 
 
@@ -78,7 +80,7 @@ def info_message(camera: Camera, header: Header) -> CameraInfo:
     )
 
 
-def pixels_of(message: Image, camera: str, wanted: Camera) -> NDArray[np.uint8] | Refusal:
+def pixels_of(message: Image | RawImage, camera: str, wanted: Camera) -> NDArray[np.uint8] | Refusal:
     """The pixels (H, W, 3) of a camera's image, or why it is not that camera's image."""
     if message.encoding != "rgb8":
         return Refusal(

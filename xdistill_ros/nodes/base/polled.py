@@ -38,7 +38,8 @@ class Polled:
         self._lock = threading.Lock()
 
     def take(self) -> Iterator[tuple[Any, Any]]:
-        """What has arrived since it was last asked, oldest first: messages with their info."""
-        with self._lock, self._subscription.handle:  # which is kept from being destroyed meanwhile
-            while (taken := self._subscription.handle.take_message(self._subscription.msg_type, False)) is not None:
+        """What has arrived since it was last asked, oldest first: messages, or their bytes if asked for, with info."""
+        made = self._subscription
+        with self._lock, made.handle:  # which is kept from being destroyed meanwhile
+            while (taken := made.handle.take_message(made.msg_type, made.raw)) is not None:
                 yield taken

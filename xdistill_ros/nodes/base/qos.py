@@ -75,9 +75,9 @@ class Profiles:
         return _profile(1, ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL, **self._asked)
 
 
-def reports() -> QoSProfile:
-    """Diagnostics of all nodes, offered and asked for."""
-    return _profile(20, ReliabilityPolicy.RELIABLE)
+def reports(depth: int = 20) -> QoSProfile:
+    """Diagnostics of all nodes, offered and asked for; `depth` messages are kept until they are taken."""
+    return _profile(depth, ReliabilityPolicy.RELIABLE)
 
 
 def latched_from_anyone() -> QoSProfile:
