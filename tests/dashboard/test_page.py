@@ -153,11 +153,33 @@ def test_panes_of_recorder_and_trial_are_there_when_their_nodes_are(made: Servin
     asyncio.run(visit())
 
 
+def test_while_a_trial_is_prepared_nothing_is_offered_and_the_last_ones_stages_are_gone(
+    made: Serving, tmp_path: Path
+) -> None:
+    async def visit() -> None:
+        async with opened(made, tmp_path) as shown:
+            made.tell("trial", {**TRIAL, "state": "running", "stage": "g"})
+            await shown.until("document.querySelectorAll('#trial-stages .reached').length === 2", "A and G")
+            made.tell("trial", {**TRIAL, "state": "reset", "stage": "g", "message": "the arm goes home"})
+            await says(shown, "trial-says", "the arm goes home")
+            hidden = "document.getElementById('trial-begin').hidden && document.getElementById('void').disabled"
+            assert await shown.evaluate(f"{hidden} && !document.querySelector('#trial-stages .reached')")
+            made.tell("trial", {**TRIAL, "message": "stand clear, then start"})
+            await says(shown, "trial-says", "stand clear, then start")
+            await says(shown, "trial-says", "Put the paper on the mark.")
+            await shown.click("#begin")
+            await made.memory.until(lambda: made.memory.requests == [Call(type="call", action=Action.BEGIN)], "start")
+
+    asyncio.run(visit())
+
+
 def test_a_trial_is_scored_by_its_furthest_stage_and_voided_only_with_a_reason(made: Serving, tmp_path: Path) -> None:
     async def visit() -> None:
         async with opened(made, tmp_path) as shown:
             made.tell("trial", TRIAL)
             await says(shown, "trial-says", "Put the paper on the mark.")
+            made.tell("trial", {**TRIAL, "state": "running"})
+            await says(shown, "trial-state", "Running")
             await shown.click("#void")
             await shown.evaluate("document.getElementById('trial-words').value = 'the camera moved'")
             await shown.click("#void")

@@ -286,7 +286,7 @@ def test_who_operates_from_a_terminal_sees_the_status_starts_and_takes_leave(gra
     person.wait(state="ready", done="0")
     words = ["trial", "operate", "--rig", str(graph.options.rig), "--domain", str(graph.options.domain)]
     with terminal([sys.executable, "-m", "xdistill_ros.cli.main", *words]) as (shown, keys):
-        shown("the table is set: start")
+        shown("set the table, then start")
         keys("\n")
         person.wait(done="1")
         shown("[1/2]")

@@ -243,7 +243,7 @@ class TrialNode(GraphNode):
         """Sets up and runs a trial; None when a person does not let it count. Raises ReplannedError."""
         self._set_up(trial)
         if self._protocol.started_by == "operator":
-            self._await_start("the table is set: start")
+            self._await_start("set the table, then start")
         with self._log_lock:
             self._go_on(attempt=self._log.begin(trial))
         picture = self._film.picture(self._image)

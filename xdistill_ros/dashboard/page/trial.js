@@ -1,7 +1,7 @@
 // The trial's pane: what is to be done now, and the buttons for it. `ask` sends what was pressed.
 
 const at = (id) => document.getElementById(id);
-const STATES = { reset: 'Set the table', ready: 'Ready to run', running: 'Running', score: 'How did it go?', finished: 'All done', refused: 'Refused' };
+const STATES = { reset: 'Getting ready', ready: 'Ready to run', running: 'Running', score: 'How did it go?', finished: 'All done', refused: 'Refused' };
 const SETTLED_MS = 400; // so long a state must have stood before a gamepad's button counts for it
 
 export class Trial {
@@ -39,7 +39,7 @@ export class Trial {
   }
 
   sentence({ state, instructions, success_criterion, message }) {
-    if (state === 'reset' || state === 'ready') return instructions || message || '';
+    if (state === 'reset' || state === 'ready') return [message, instructions].filter(Boolean).join('\n');
     if (state === 'running' || state === 'score') return success_criterion ? `Success: ${success_criterion}` : message ?? '';
     return message ?? '';
   }
@@ -55,7 +55,7 @@ export class Trial {
   /** The stages in order; while scoring they are buttons for the furthest one that was reached. */
   stages({ stages, stage, state }) {
     const names = (stages || '').split(',').filter(Boolean);
-    const reached = names.indexOf(this.reached ?? stage);
+    const reached = ['running', 'score'].includes(state) ? names.indexOf(this.reached ?? stage) : -1;
     at('trial-stages').replaceChildren(...names.map((name, n) => {
       const chip = document.createElement('button');
       chip.textContent = name.replaceAll('_', ' ');
@@ -73,12 +73,12 @@ export class Trial {
 
   enable() {
     const { state, can_undo, done } = this.told;
-    at('trial-begin').hidden = !['reset', 'ready'].includes(state);
+    at('trial-begin').hidden = state !== 'ready';
     at('trial-score').hidden = state !== 'score';
     for (const id of ['begin', 'success', 'failure']) at(id).disabled = !this.allowed;
     at('undo').disabled = can_undo !== '1' || !this.allowed;
     at('note').disabled = !(Number(done) > 0) || !this.allowed;
-    at('void').disabled = !['running', 'score', 'reset', 'ready'].includes(state) || !this.allowed;
+    at('void').disabled = !['running', 'score'].includes(state) || !this.allowed;
   }
 
   call(action) { this.ask({ type: 'call', action }); }
@@ -103,7 +103,7 @@ export class Trial {
     if (!this.told || !this.allowed || performance.now() - this.since < SETTLED_MS) return;
     const { state } = this.told;
     if (button === 'undo' && !at('undo').disabled) this.call('undo');
-    else if (button === 'yes' && ['reset', 'ready'].includes(state)) this.call('begin');
+    else if (button === 'yes' && state === 'ready') this.call('begin');
     else if (state !== 'score') return;
     else if (button === 'yes' || button === 'no') this.score(button === 'yes');
     else if (button === 'further' || button === 'nearer') this.move(button === 'further' ? 1 : -1);
