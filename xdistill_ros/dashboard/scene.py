@@ -6,6 +6,7 @@ thread. Times are nanoseconds of ROS time, lengths metres, angles radians, posit
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from typing import Any
 
@@ -100,8 +101,10 @@ class Scene:
         if not self._past:
             return None
         stamps = [state.stamp_ns for state in self._past]
-        joints = np.array([state.positions for state in self._past])
-        there = np.array([np.interp(at_ns, stamps, column) for column in joints.T])
+        after = min(bisect_left(stamps, at_ns), len(stamps) - 1)
+        one, other = self._past[max(after - 1, 0)], self._past[after]
+        share = (at_ns - one.stamp_ns) / max(other.stamp_ns - one.stamp_ns, 1)
+        there = one.positions + min(max(share, 0.0), 1.0) * (other.positions - one.positions)
         return self._kinematics.frame_pose(frame, there)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import cv2
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -55,7 +54,6 @@ class View:
 
     def start(self) -> None:
         """Begins to look."""
-        cv2.setNumThreads(1)  # a picture is small: to wake others for it costs a quarter more
         self._thread.start()
 
     def forget(self) -> None:

@@ -1,4 +1,4 @@
-"""Images on their way between two computers: JPEG, by OpenCV.
+"""Images on their way between two computers: JPEG.
 
 Owns both directions, so that they fit; what the loss costs a policy, `benchmarks/hosts.py` measures.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 _END = (0xFF, 0xD9)
@@ -15,8 +16,8 @@ _END = (0xFF, 0xD9)
 
 def encode(pixels: NDArray[np.uint8], quality: int) -> bytes:
     """JPEG of RGB pixels (H, W, 3); `quality` 1 to 100, as libjpeg has it."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return encoded.tobytes()
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, colorsubsampling="420")
+    return encoded
 
 
 def decode(data: bytes | memoryview) -> NDArray[np.uint8] | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from xdistill_ros.perception import jpeg
 
 from .schedule import Trial
 
@@ -31,10 +32,9 @@ class Starts:
         path = self._path(trial)
         if path.is_file():
             return
-        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(encoded.tobytes())
+        unfinished.write_bytes(jpeg.encode(pixels, _QUALITY))
         unfinished.replace(path)
 
     def forget(self, trial: Trial) -> None:

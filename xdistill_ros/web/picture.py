@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 WIDTH_PX = 640
@@ -17,5 +18,5 @@ def jpeg(pixels: NDArray[np.uint8]) -> bytes:
     if width > WIDTH_PX:
         size = (WIDTH_PX, round(height * WIDTH_PX / width))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return encoded.tobytes()
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), _QUALITY, colorsubsampling="420")
+    return encoded

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xdistill_ros.perception import jpeg
 from xdistill_ros.perception.heat import Heat
 
 Pixels = NDArray[np.uint8]
 COLOURS = 8  # of stages; the page's style has as many
 _STRONGEST = 0.85  # how much of the image the hottest colour hides
-_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 88)
+_QUALITY = 88
 _SIDE, _MARGIN = 340.0, 10.0
 
 
@@ -41,8 +42,7 @@ def beside(views: Iterable[Pixels], height_px: int) -> Pixels:
 
 def save(path: Path, pixels: Pixels) -> None:
     """As JPEG. Raises OSError when it cannot be written."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _QUALITY)
-    path.write_bytes(encoded.tobytes())
+    path.write_bytes(jpeg.encode(pixels, _QUALITY))
 
 
 def scatter(points: NDArray[np.float32], stage: NDArray[np.int64], rings: Mapping[int, str], title: str) -> str:
