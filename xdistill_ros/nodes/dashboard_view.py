@@ -147,6 +147,6 @@ class _Switched:
                 yield from self._show(camera, message)
 
     def _subscribe(self, camera: str) -> tuple[Any, Polled]:
-        topic, newest = here(self._topic.format(camera)), self._node.qos.newest()
-        made = self._node.create_subscription(self._kind, topic, lambda _: None, newest, raw=self._kind is Image)
+        name, newest = self._topic.format(camera), self._node.qos.newest()
+        made = self._node.create_subscription(self._kind, here(name), lambda _: None, newest, raw=self._kind is Image)
         return made, Polled(made)
