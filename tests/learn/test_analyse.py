@@ -22,6 +22,8 @@ from xdistill_ros.learn.networks.encoders import Student
 from xdistill_ros.learn.networks.pointnet import PointNet
 
 SIZE = (64, 64)
+SMALL = "timm/test_resnet"
+"""A network of a hundredth of a ResNet-18's cost, since it is looked through many times."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,8 @@ def store(tmp_path_factory) -> Path:
 def policy(tmp_path_factory) -> Path:
     """A training run's folder, as far as an analysis reads it."""
     folder = tmp_path_factory.mktemp("runs") / "tuned"
-    policies.save(small_policy(stores.tiny_rig(), size=SIZE), folder, {"command": "a test"})
+    tuned = small_policy(stores.tiny_rig(), size=SIZE, encoder=Student(12, architecture=SMALL).eval())
+    policies.save(tuned, folder, {"command": "a test"})
     return folder
 
 
@@ -43,7 +46,7 @@ def encoder(tmp_path_factory) -> Path:
     """A distillation's encoder."""
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("runs") / "distilled" / "encoder.safetensors"
-    weights.save(Student(12).eval(), path, {"command": "a test"})
+    weights.save(Student(12, architecture=SMALL).eval(), path, {"command": "a test"})
     return path
 
 
