@@ -23,7 +23,7 @@ from xdistill_ros.learn.networks.pointnet import PointNet
 
 SIZE = (64, 64)
 SMALL = "timm/test_resnet"
-"""A network of a hundredth of a ResNet-18's cost, since it is looked through many times."""
+"""Far smaller than a ResNet-18, since it is looked through many times."""
 
 
 @pytest.fixture(scope="module")

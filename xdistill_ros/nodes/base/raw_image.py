@@ -1,4 +1,7 @@
-"""An Image as it came over the wire, for who reads the pixels at once: a message of Python's copies them twice more."""
+"""An Image as it came over the wire, for who reads the pixels at once: a message of Python's copies them once more.
+
+rosbags reads such bytes too, but is here only with the tools for episodes, and a robot's PC has none.
+"""
 
 from __future__ import annotations
 
